@@ -1,0 +1,218 @@
+//! From identifiers to apps. Pure, and exact unless an entry says otherwise.
+
+use std::borrow::Cow;
+
+use ring::digest::{SHA256, digest};
+
+use super::{App, Catalogue, Row, built_in};
+use crate::namespace::Namespace;
+
+/// Longest identifier that is looked at, in bytes; no entry comes near it.
+const IDENTIFIER_MAX: usize = 512;
+
+impl Catalogue {
+    /// The app that an identifier stands for, if any.
+    ///
+    /// `publisher` is who the artefact says made it; entries whose name alone is ambiguous ask for it.
+    pub fn find(&self, namespace: Namespace, identifier: &str, publisher: Option<&str>) -> Option<&App> {
+        if identifier.len() > IDENTIFIER_MAX {
+            return None;
+        }
+        let overlay = find_in(&self.overlay.rows, &self.overlay.apps, namespace, identifier, publisher);
+        overlay.or_else(|| find_in(built_in::ROWS, built_in::APPS, namespace, identifier, publisher))
+    }
+}
+
+fn find_in<'a>(
+    rows: &[Row],
+    apps: &'a [App],
+    namespace: Namespace,
+    identifier: &str,
+    publisher: Option<&str>,
+) -> Option<&'a App> {
+    if rows.is_empty() {
+        return None;
+    }
+    let row =
+        exact(rows, namespace, identifier, |row| publisher_fits(row, publisher)).or_else(
+            || match namespace {
+                Namespace::WindowsUninstall | Namespace::Appimage => {
+                    let bare = without_version(identifier)?;
+                    exact(rows, namespace, bare, |row| row.versioned && publisher_fits(row, publisher))
+                }
+                Namespace::WebApp => parents(identifier).find_map(|address| {
+                    exact(rows, namespace, address, |row| publisher_fits(row, publisher))
+                }),
+                Namespace::Android
+                | Namespace::Apk
+                | Namespace::ChromiumExtension
+                | Namespace::DesktopEntry
+                | Namespace::Dpkg
+                | Namespace::Executable
+                | Namespace::FirefoxExtension
+                | Namespace::Flatpak
+                | Namespace::HomebrewCask
+                | Namespace::Ios
+                | Namespace::MacosBundle
+                | Namespace::Msix
+                | Namespace::Nix
+                | Namespace::Pacman
+                | Namespace::Rpm
+                | Namespace::Snap => None,
+            },
+        )?;
+    apps.get(row.app)
+}
+
+/// The first row of exactly this name that fits.
+fn exact<'a>(
+    rows: &'a [Row],
+    namespace: Namespace,
+    name: &str,
+    fits: impl Fn(&Row) -> bool,
+) -> Option<&'a Row> {
+    let start = rows.partition_point(|row| (row.namespace, row.name.as_ref()) < (namespace, name));
+    let same = |row: &&Row| row.namespace == namespace && row.name == name;
+    rows.get(start..)?.iter().take_while(same).find(|row| fits(row))
+}
+
+fn publisher_fits(row: &Row, publisher: Option<&str>) -> bool {
+    match (&row.publisher, publisher) {
+        (None, _) => true,
+        (Some(wanted), Some(publisher)) => publisher.to_lowercase().contains(wanted.as_ref()),
+        (Some(_), None) => false,
+    }
+}
+
+/// A display name without the version that installers append: `Caprine 2.61.0`,
+/// `Telegram Desktop version 4.9`, `Zoom (64-bit)`, `Signal-6.2.0`. `None` if it has none.
+fn without_version(name: &str) -> Option<&str> {
+    let mut rest = name.trim_end();
+    if let Some(start) = rest.rfind(" (").filter(|_| rest.ends_with(')')) {
+        rest = rest.get(..start)?.trim_end();
+    }
+    if let Some((before, last)) = rest.rsplit_once([' ', '-', '_']) {
+        let digits = last.strip_prefix('v').unwrap_or(last);
+        let version = digits.starts_with(|c: char| c.is_ascii_digit())
+            && digits.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+'));
+        if version {
+            rest = before.trim_end_matches([' ', '-', '_']);
+            rest = rest.strip_suffix(" version").unwrap_or(rest);
+        }
+    }
+    (rest.len() < name.len() && !rest.is_empty()).then_some(rest)
+}
+
+/// An address and its parents at segment boundaries, nearest first:
+/// `discord.com/app/x`, `discord.com/app/`, `discord.com/app`, `discord.com/`, `discord.com`.
+fn parents(address: &str) -> impl Iterator<Item = &str> {
+    let cut = address.split(['?', '#']).next().unwrap_or_default();
+    let boundaries = cut.rmatch_indices('/').flat_map(|(at, _)| [at + 1, at]);
+    std::iter::once(cut.len()).chain(boundaries).filter_map(move |end| cut.get(..end))
+}
+
+/// The id that Chromium gives to a web app whose manifest id is `https://` and this address,
+/// as an identifier of the namespace `web-app`.
+///
+/// SHA-256 twice, the first 16 bytes in hexadecimal with `a` to `p` for the digits
+/// (Chromium: `components/crx_file/id_util.cc` and `chrome/browser/web_applications`).
+pub(super) fn chromium_app_id(address: &str) -> String {
+    let slash = if address.contains('/') { "" } else { "/" };
+    let once = digest(&SHA256, format!("https://{address}{slash}").as_bytes());
+    let twice = digest(&SHA256, once.as_ref());
+    let letter = |nibble: u8| char::from(b'a' + (nibble & 15));
+    let letters = twice.as_ref().iter().take(16).flat_map(|byte| [letter(byte >> 4), letter(*byte)]);
+    std::iter::once(Cow::Borrowed("app-id:")).map(Cow::into_owned).chain(letters.map(String::from)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::{AppKind, Entry};
+    use crate::ids::AppId;
+
+    fn overlay(toml: &str) -> Catalogue {
+        let entries: BTreeMap<AppId, Entry> = toml::from_str(toml).unwrap();
+        Catalogue::with_overlay(&entries).unwrap()
+    }
+
+    const ACME: &str = r#"
+        [acme]
+        name = "Acme Chat"
+        vendor = "Acme"
+        kind = "workplace"
+        networks = ["acme"]
+        official = true
+        homepage = "https://acme.example"
+        [acme.match]
+        dpkg = [{ name = "chat", publisher = "Acme Ltd" }]
+        web-app = ["acme.example/chat"]
+        windows-uninstall = [{ name = "Acme Chat", publisher = "Acme", versioned = true }]
+    "#;
+
+    #[test]
+    fn a_publisher_that_is_asked_for_must_be_there() {
+        let catalogue = overlay(ACME);
+        let find = |publisher| catalogue.find(Namespace::Dpkg, "chat", publisher).map(|app| app.kind);
+        assert_eq!(find(Some("ACME ltd <it@acme.example>")), Some(AppKind::Workplace));
+        assert_eq!(find(Some("Debian")), None);
+        assert_eq!(find(None), None);
+    }
+
+    #[test]
+    fn versions_are_cut_only_where_the_entry_says_so() {
+        let catalogue = overlay(ACME);
+        let find = |name| catalogue.find(Namespace::WindowsUninstall, name, Some("Acme")).is_some();
+        for name in ["Acme Chat", "Acme Chat 1.2", "Acme Chat version 4.9.1", "Acme Chat 2.0 (x64)"] {
+            assert!(find(name), "{name} was missed");
+        }
+        for name in ["Acme Chat Tools", "Acme Chat Tools 2", "Acme", "My Acme Chat 1.2"] {
+            assert!(!find(name), "{name} was accused");
+        }
+    }
+
+    #[test]
+    fn a_web_app_matches_below_its_path_and_by_its_app_id() {
+        let catalogue = overlay(ACME);
+        let find = |address: &str| catalogue.find(Namespace::WebApp, address, None).is_some();
+        for address in ["acme.example/chat", "acme.example/chat/", "acme.example/chat/room?x=1"] {
+            assert!(find(address), "{address} was missed");
+        }
+        for address in
+            ["acme.example", "acme.example/chatter", "x.acme.example/chat", "evil.com/acme.example/chat"]
+        {
+            assert!(!find(address), "{address} was accused");
+        }
+        assert!(find(&chromium_app_id("acme.example/chat")));
+    }
+
+    #[test]
+    fn the_app_id_is_the_one_that_chromium_computes() {
+        // Chromium's web_app_id_constants.h: kYoutubeAppId, for https://www.youtube.com/?feature=ytca.
+        let id = chromium_app_id("www.youtube.com/?feature=ytca");
+        assert_eq!(id, "app-id:agimnkijcaahngcdmfeangaknmldooml");
+    }
+
+    proptest! {
+        #[test]
+        fn any_identifier_is_looked_up_without_panic(text: String, publisher: Option<String>) {
+            let catalogue = Catalogue::built_in();
+            for namespace in Namespace::ALL {
+                let _ = catalogue.find(namespace, &text, publisher.as_deref());
+            }
+        }
+
+        #[test]
+        fn every_built_in_row_finds_its_own_app(index in 0..built_in::ROWS.len().max(1)) {
+            if let Some(row) = built_in::ROWS.get(index) {
+                let catalogue = Catalogue::built_in();
+                let found = catalogue.find(row.namespace, &row.name, row.publisher.as_deref());
+                prop_assert_eq!(found.map(|app| &app.id), built_in::APPS.get(row.app).map(|app| &app.id));
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The catalogue: which identifier on which platform is which app.
+//!
+//! The built-in part is made by `build.rs` from one TOML file per app under `catalogue/`. A policy
+//! can add an organisation's own entries; they win over the built-in ones, so that a mistake in
+//! ours can be put right without a new agent.
+
+pub mod entry;
+mod matcher;
+mod recognise;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+pub use entry::{AppKind, Entry, EntryError, Pattern, UNLISTED_PREFIX};
+pub use recognise::Recognised;
+
+use crate::ids::AppId;
+use crate::namespace;
+use crate::namespace::Namespace;
+
+/// An app of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// The app id.
+    pub id: Cow<'static, str>,
+    /// Name for people.
+    pub name: Cow<'static, str>,
+    /// Who makes it.
+    pub vendor: Cow<'static, str>,
+    /// What sort of product it is.
+    pub kind: AppKind,
+    /// What it talks to, sorted.
+    pub networks: Cow<'static, [Cow<'static, str>]>,
+    /// Whether the network's own vendor makes it.
+    pub official: bool,
+    /// Where people can read about it.
+    pub homepage: Cow<'static, str>,
+}
+
+/// One identifier of one app. Rows are sorted by namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// What kind of name this is.
+    pub namespace: Namespace,
+    /// The identifier.
+    pub name: Cow<'static, str>,
+    /// In lower case: what the artefact's publisher must contain.
+    pub publisher: Option<Cow<'static, str>>,
+    /// Whether a version may follow the name.
+    pub versioned: bool,
+    /// Index of the app.
+    app: usize,
+}
+
+mod built_in {
+    use super::{App, AppKind, Cow, Namespace, Row};
+    include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
+}
+
+/// The built-in catalogue together with an organisation's own entries.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    overlay: Table,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Table {
+    apps: Vec<App>,
+    rows: Vec<Row>,
+}
+
+impl Catalogue {
+    /// The built-in catalogue.
+    pub fn built_in() -> Self {
+        Self::default()
+    }
+
+    /// The built-in catalogue with an organisation's own entries over it.
+    ///
+    /// # Errors
+    /// Every rule that the entries break.
+    pub fn with_overlay(entries: &BTreeMap<AppId, Entry>) -> Result<Self, Vec<EntryError>> {
+        let all = || entries.iter().map(|(id, entry)| (id.as_str(), entry));
+        let mut errors: Vec<_> = all().flat_map(|(id, entry)| entry::check(id, entry)).collect();
+        errors.extend(entry::check_unique(all()));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut overlay = Table::default();
+        for (id, entry) in all() {
+            overlay.push(id, entry);
+        }
+        overlay.rows.sort_by(|a, b| (a.namespace, &a.name).cmp(&(b.namespace, &b.name)));
+        Ok(Self { overlay })
+    }
+
+    /// The version of the built-in part: a digest of its files.
+    pub fn version() -> &'static str {
+        built_in::VERSION
+    }
+
+    /// The app with this id.
+    pub fn app(&self, id: &str) -> Option<&App> {
+        let built_in = || {
+            let index = built_in::APPS.binary_search_by(|app| app.id.as_ref().cmp(id)).ok()?;
+            built_in::APPS.get(index)
+        };
+        self.overlay.apps.iter().find(|app| app.id == id).or_else(built_in)
+    }
+
+    /// All apps, sorted by id; an organisation's own entry stands for the built-in one of its name.
+    pub fn apps(&self) -> Vec<&App> {
+        let mut apps: BTreeMap<&str, &App> =
+            built_in::APPS.iter().map(|app| (app.id.as_ref(), app)).collect();
+        apps.extend(self.overlay.apps.iter().map(|app| (app.id.as_ref(), app)));
+        apps.into_values().collect()
+    }
+
+    /// All identifiers of an app, sorted by namespace and name.
+    pub fn identifiers(&self, id: &str) -> Vec<&Row> {
+        let of = |apps: &[App], rows: &'static [Row]| -> Vec<&'static Row> {
+            rows.iter().filter(|row| apps.get(row.app).is_some_and(|app| app.id == id)).collect()
+        };
+        if self.overlay.apps.iter().any(|app| app.id == id) {
+            let apps = &self.overlay.apps;
+            let own = |row: &&Row| apps.get(row.app).is_some_and(|app| app.id == id);
+            return self.overlay.rows.iter().filter(own).collect();
+        }
+        of(built_in::APPS, built_in::ROWS)
+    }
+
+    /// All networks that some app talks to, sorted.
+    pub fn networks(&self) -> Vec<&str> {
+        let apps = built_in::APPS.iter().chain(&self.overlay.apps);
+        let mut networks: Vec<&str> = apps.flat_map(|app| app.networks.iter().map(Cow::as_ref)).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        networks
+    }
+}
+
+impl Table {
+    fn push(&mut self, id: &str, entry: &Entry) {
+        let app = self.apps.len();
+        for (namespace, patterns) in &entry.matches {
+            for pattern in patterns {
+                self.rows.push(Row {
+                    namespace: *namespace,
+                    name: Cow::Owned(pattern.name().to_owned()),
+                    publisher: pattern.publisher().map(|text| Cow::Owned(text.to_lowercase())),
+                    versioned: pattern.versioned(),
+                    app,
+                });
+                if *namespace == Namespace::WebApp {
+                    self.rows.push(Row {
+                        namespace: *namespace,
+                        name: Cow::Owned(matcher::chromium_app_id(pattern.name())),
+                        publisher: None,
+                        versioned: false,
+                        app,
+                    });
+                }
+            }
+        }
+        self.apps.push(App {
+            id: Cow::Owned(id.to_owned()),
+            name: Cow::Owned(entry.name.clone()),
+            vendor: Cow::Owned(entry.vendor.clone()),
+            kind: entry.kind,
+            networks: entry.networks.iter().map(|n| Cow::Owned(n.clone())).collect(),
+            official: entry.official,
+            homepage: Cow::Owned(entry.homepage.clone()),
+        });
+    }
+}

@@ -1,0 +1,164 @@
+//! From one artefact to a sighting, or to a messenger that no entry lists.
+
+use super::{Catalogue, UNLISTED_PREFIX};
+use crate::ids::{AppId, SLUG_MAX};
+use crate::inventory::{Artefact, Sighting, Unlisted};
+use crate::namespace::Namespace;
+
+/// Categories by which a program calls itself a messenger.
+///
+/// The first five are freedesktop's additional categories (Desktop Menu Specification, appendix A),
+/// the last is Apple's `LSApplicationCategoryType`.
+const MESSENGER_CATEGORIES: [&str; 6] = [
+    "Chat",
+    "IRCClient",
+    "InstantMessaging",
+    "Telephony",
+    "VideoConference",
+    "public.app-category.social-networking",
+];
+
+/// Programs whose metadata claims one of these categories wrongly: never reported.
+const MISLABELLED: [(Namespace, &str); 4] = [
+    // A tray icon for Thunderbird.
+    (Namespace::DesktopEntry, "com.ulduzsoft.Birdtray.desktop"),
+    // A client for the Soulseek file sharing network.
+    (Namespace::DesktopEntry, "org.nicotine_plus.Nicotine.desktop"),
+    // A client for the pump.io social network.
+    (Namespace::DesktopEntry, "pumpa.desktop"),
+    // A client for the Mastodon social network.
+    (Namespace::DesktopEntry, "org.kde.tokodon.desktop"),
+];
+
+/// Longest text kept from an artefact, in bytes; file formats give no limits, reports need one.
+const TEXT_MAX: usize = 256;
+
+/// What an artefact turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recognised {
+    /// An app of the catalogue.
+    Listed(Sighting),
+    /// A messenger by its own account that no entry lists.
+    Unlisted(Unlisted),
+    /// Nothing that concerns us; most artefacts.
+    Nothing,
+}
+
+impl Catalogue {
+    /// Says what an artefact of this source is.
+    pub fn recognise(&self, source: &str, artefact: &Artefact<'_>) -> Recognised {
+        if let Some(app) = self.find(artefact.namespace, artefact.identifier, artefact.publisher) {
+            // Ids in the tables are checked when they are built; another one means a broken table.
+            let Ok(app) = AppId::new(app.id.clone().into_owned()) else { return Recognised::Nothing };
+            return Recognised::Listed(Sighting {
+                app,
+                source: source.to_owned(),
+                namespace: artefact.namespace,
+                identifier: clipped(artefact.identifier),
+                scope: artefact.scope.clone(),
+                grade: artefact.grade,
+                version: artefact.version.map(clipped),
+            });
+        }
+        let mut categories: Vec<String> = artefact
+            .categories
+            .split(';')
+            .filter(|category| MESSENGER_CATEGORIES.contains(category))
+            .map(str::to_owned)
+            .collect();
+        if categories.is_empty() || MISLABELLED.contains(&(artefact.namespace, artefact.identifier)) {
+            return Recognised::Nothing;
+        }
+        categories.sort();
+        categories.dedup();
+        let Some(app) = unlisted_app(artefact.identifier) else { return Recognised::Nothing };
+        Recognised::Unlisted(Unlisted {
+            app,
+            source: source.to_owned(),
+            namespace: artefact.namespace,
+            identifier: clipped(artefact.identifier),
+            scope: artefact.scope.clone(),
+            grade: artefact.grade,
+            name: artefact.name.map(clipped),
+            version: artefact.version.map(clipped),
+            categories,
+        })
+    }
+}
+
+/// A stable app id for what no entry lists: its identifier in the alphabet of slugs.
+///
+/// `None` if the identifier has no letter or digit of that alphabet at all.
+fn unlisted_app(identifier: &str) -> Option<AppId> {
+    let bare = identifier.strip_suffix(".desktop").unwrap_or(identifier);
+    let mut text = UNLISTED_PREFIX.to_owned();
+    for c in bare.chars().map(|c| c.to_ascii_lowercase()) {
+        if text.len() >= SLUG_MAX {
+            break;
+        }
+        if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            text.push(c);
+        } else if !text.ends_with('-') {
+            text.push('-');
+        }
+    }
+    AppId::new(text.trim_end_matches('-')).ok()
+}
+
+/// At most [`TEXT_MAX`] bytes, cut between characters, without control characters.
+fn clipped(text: &str) -> String {
+    let mut end = text.len().min(TEXT_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inventory::{Grade, Scope};
+
+    fn artefact<'a>(identifier: &'a str, categories: &'a str) -> Artefact<'a> {
+        Artefact {
+            namespace: Namespace::DesktopEntry,
+            identifier,
+            name: None,
+            version: None,
+            publisher: None,
+            scope: &Scope::System,
+            grade: Grade::Installed,
+            categories,
+        }
+    }
+
+    #[test]
+    fn a_messenger_by_its_own_account_is_unlisted() {
+        let catalogue = Catalogue::built_in();
+        let found = catalogue.recognise("desktop-entry", &artefact("org.acme.Chat.desktop", "Network;Chat;"));
+        let Recognised::Unlisted(unlisted) = found else { panic!("{found:?}") };
+        assert_eq!(unlisted.app.as_str(), "unlisted-org-acme-chat");
+        assert_eq!(unlisted.categories, ["Chat"]);
+    }
+
+    #[test]
+    fn other_programs_and_mislabelled_ones_are_nothing() {
+        let catalogue = Catalogue::built_in();
+        for (identifier, categories) in
+            [("wireshark.desktop", "Network;Monitor;"), ("pumpa.desktop", "Network;InstantMessaging;")]
+        {
+            let found = catalogue.recognise("desktop-entry", &artefact(identifier, categories));
+            assert_eq!(found, Recognised::Nothing, "{identifier}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_artefact_is_judged_without_panic(identifier: String, categories: String) {
+            let _ = Catalogue::built_in().recognise("x", &artefact(&identifier, &categories));
+            let _ = unlisted_app(&identifier);
+        }
+    }
+}

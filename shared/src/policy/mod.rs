@@ -1,0 +1,229 @@
+//! The policy: ordered rules that give apps a verdict.
+//!
+//! The first prohibited or allowed rule that matches a sighting decides, as in a firewall;
+//! `required` rules stand apart. Nothing about which app is good or bad is built in.
+
+mod bundle;
+mod evaluate;
+mod parse;
+mod problem;
+mod read;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use bundle::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, BundleError};
+pub use evaluate::{Breach, Evaluation, Exception, Judged, Subject, UNREVIEWED_RULE, evaluate};
+pub use parse::{Parsed, parse};
+pub use problem::{Level, Problem, Problems};
+
+use crate::catalogue::{App, AppKind, Entry};
+use crate::device::{Ownership, Placement, Platform};
+use crate::ids::{AppId, NetworkId, RuleId, UnitId};
+use crate::inventory::Grade;
+use crate::span::Span;
+
+/// The only policy schema so far.
+pub const POLICY_SCHEMA: u32 = 1;
+
+/// Which of two outcomes a rule gives, or that it wants an app to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The app must not be there.
+    Prohibited,
+    /// The app may be there.
+    Allowed,
+    /// One of the rule's apps must be there.
+    Required,
+}
+
+impl Verdict {
+    /// All verdicts.
+    pub const ALL: [Self; 3] = [Self::Prohibited, Self::Allowed, Self::Required];
+
+    /// The name used in policies and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prohibited => "prohibited",
+            Self::Allowed => "allowed",
+            Self::Required => "required",
+        }
+    }
+}
+
+/// How grave a breach is, for those who sort alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// To be dealt with some time.
+    Low,
+    /// To be dealt with.
+    #[default]
+    Medium,
+    /// To be dealt with soon.
+    High,
+    /// To be dealt with at once.
+    Critical,
+}
+
+impl Severity {
+    /// All severities, mildest first.
+    pub const ALL: [Self; 5] = [Self::Info, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The name used in policies, alerts and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// What happens to messaging apps that no rule names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unreviewed {
+    /// They are reported, as a finding of the rule [`UNREVIEWED_RULE`].
+    Report,
+    /// They are not reported at all.
+    #[default]
+    Ignore,
+}
+
+impl Unreviewed {
+    /// Both choices.
+    pub const ALL: [Self; 2] = [Self::Report, Self::Ignore];
+
+    /// The name used in policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A whole policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Always [`POLICY_SCHEMA`].
+    pub schema: u32,
+    /// Name for people.
+    pub name: String,
+    /// How long a device may be silent before its state counts as stale.
+    pub stale_after: Span,
+    /// How often agents check in when nothing happens.
+    pub check_in_every: Span,
+    /// What happens to messaging apps that no rule names.
+    pub unreviewed: Unreviewed,
+    /// The rules, in the order that decides.
+    pub rules: Vec<Rule>,
+    /// The organisation's own catalogue entries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apps: BTreeMap<AppId, Entry>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Unique in the policy; findings and alerts carry it.
+    pub id: RuleId,
+    /// What the rule says of its apps.
+    pub verdict: Verdict,
+    /// The apps, networks and kinds that it is about; an app in any of them is meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<AppId>,
+    /// Networks: every app that talks to one of them is meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkId>,
+    /// Kinds: every app of one of them is meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<AppKind>,
+    /// The devices that it is about.
+    #[serde(default, rename = "where")]
+    pub scope: Where,
+    /// The grades that count.
+    pub grades: Vec<Grade>,
+    /// When it comes into force; always, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_from: Option<Timestamp>,
+    /// How grave a breach is.
+    pub severity: Severity,
+    /// Time between a finding's start and the moment it counts as a breach.
+    pub grace: Span,
+    /// Why, in words that the device's user is shown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What to use instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<AppId>,
+    /// Whether business records must be copied before an alert can close.
+    #[serde(default)]
+    pub records_step: bool,
+}
+
+/// The devices that a rule is about. An empty list means no restriction.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Where {
+    /// Platforms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platform: Vec<Platform>,
+    /// Kinds of ownership.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ownership: Vec<Ownership>,
+    /// Units, each with its descendants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unit: Vec<UnitId>,
+}
+
+impl Where {
+    /// Whether a device is among those meant.
+    pub fn includes(&self, platform: Platform, placement: &Placement) -> bool {
+        let any = |list: bool, hit: bool| list || hit;
+        any(self.platform.is_empty(), self.platform.contains(&platform))
+            && any(self.ownership.is_empty(), self.ownership.contains(&placement.ownership))
+            && any(self.unit.is_empty(), placement.units.iter().any(|unit| self.unit.contains(unit)))
+    }
+}
+
+impl Rule {
+    /// Whether an app is one of those that the rule is about.
+    pub fn names(&self, app: &App) -> bool {
+        self.apps.iter().any(|id| id.as_str() == app.id)
+            || self.kinds.contains(&app.kind)
+            || self.networks.iter().any(|network| app.networks.iter().any(|n| n == network.as_str()))
+    }
+
+    /// Whether the rule is in force.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.effective_from.is_none_or(|from| from <= now)
+    }
+}
+
+impl Policy {
+    /// The rule with this id.
+    pub fn rule(&self, id: &RuleId) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == *id)
+    }
+}

@@ -1,0 +1,359 @@
+//! From a TOML document to a policy, with every problem named by line, column and key.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Level, Problem, Problems};
+use super::read::{Keys, Report, describe, nearest};
+use super::{POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
+use crate::catalogue::{AppKind, Catalogue, Entry};
+use crate::device::{Ownership, Platform};
+use crate::ids::{AppId, NetworkId, RuleId};
+use crate::inventory::Grade;
+use crate::span::Span;
+
+/// Shortest and longest time between check-ins that a policy may ask for.
+const CHECK_IN_BOUNDS: [Span; 2] = [Span::seconds(5), Span::seconds(86_400)];
+/// Shortest and longest silence that a policy may accept.
+const STALE_BOUNDS: [Span; 2] = [Span::seconds(60), Span::seconds(366 * 86_400)];
+/// Longest policy file that is read, in bytes.
+const TEXT_MAX: usize = 1 << 20;
+
+/// A policy that can be used, and what is odd about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The policy.
+    pub policy: Policy,
+    /// Warnings, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+/// Everything that is wrong with it, at least one error among it.
+pub fn parse(text: &str) -> Result<Parsed, Problems> {
+    let mut report = Report::new(text);
+    if text.len() > TEXT_MAX {
+        report.error(0..0, "", format!("the file has {} bytes, at most {TEXT_MAX} are read", text.len()));
+        return Err(Problems(report.problems));
+    }
+    let policy = match DeTable::parse(text) {
+        Ok(document) => read_policy(&mut report, &document),
+        Err(error) => {
+            report.error(error.span().unwrap_or_default(), "", error.message());
+            None
+        }
+    };
+    let mut problems = report.problems;
+    problems.sort();
+    match policy {
+        Some(policy) if problems.iter().all(|problem| problem.level == Level::Warning) => {
+            Ok(Parsed { policy, warnings: problems })
+        }
+        _ => Err(Problems(problems)),
+    }
+}
+
+fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Option<Policy> {
+    let mut keys = Keys::new(document.get_ref(), 0..0, "");
+    read_schema(report, &mut keys);
+    let name = read_name(report, &mut keys);
+    let stale_after = bounded(report, &mut keys, "stale_after", Span::seconds(7 * 86_400), STALE_BOUNDS);
+    let check_in_every = bounded(report, &mut keys, "check_in_every", Span::minutes(5), CHECK_IN_BOUNDS);
+    if stale_after < check_in_every {
+        let at = keys.take("stale_after").map_or(0..0, Spanned::span);
+        report.error(at, "stale_after", format!("must not be shorter than check_in_every, {check_in_every}"));
+    }
+    let unreviewed =
+        keys.word(report, "unreviewed", &Unreviewed::ALL, Unreviewed::as_str).unwrap_or_default();
+    let apps = read_apps(report, &mut keys);
+    let catalogue = Catalogue::with_overlay(&apps).unwrap_or_default();
+    let mut rules: Vec<Rule> = Vec::new();
+    for mut table in keys.tables(report, "rule") {
+        let rule = read_rule(report, &mut table, &catalogue);
+        if let Some(rule) = rule {
+            if rules.iter().any(|seen| seen.id == rule.id) {
+                let at = table.take("id").map_or(table.at.clone(), Spanned::span);
+                report.error(
+                    at,
+                    table.name("id"),
+                    format!("another rule has the id {:?} already", rule.id.as_str()),
+                );
+            }
+            warn_about_apps(report, &mut table, &rules, &rule);
+            rules.push(rule);
+        }
+        table.finish(report);
+    }
+    if rules.is_empty() && report.problems.is_empty() {
+        report.warning(0..0, "rule", "the policy has no rules: every device complies with it");
+    }
+    keys.finish(report);
+    let name = name?;
+    Some(Policy { schema: POLICY_SCHEMA, name, stale_after, check_in_every, unreviewed, rules, apps })
+}
+
+fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {
+    let wanted = POLICY_SCHEMA.to_string();
+    match keys.take("schema") {
+        Some(value) if matches!(value.get_ref(), DeValue::Integer(n) if n.to_string() == wanted) => {}
+        Some(value) => {
+            let found = describe(value.get_ref());
+            report.error(value.span(), "schema", format!("expected {wanted}, found {found}"));
+        }
+        None => report.error(0..0, "schema", format!("missing; write schema = {wanted}")),
+    }
+}
+
+fn read_rule(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catalogue) -> Option<Rule> {
+    let at = keys.at.clone();
+    let id = keys.parsed::<RuleId>(report, "id");
+    let id_at = id.as_ref().map_or(at.clone(), Spanned::span);
+    if keys.take("id").is_none() {
+        report.error(at.clone(), keys.name("id"), "missing; every rule needs an id that findings can carry");
+    }
+    let id = id.map(Spanned::into_inner);
+    if id.as_ref().is_some_and(|id| id.as_str() == UNREVIEWED_RULE) {
+        report.error(
+            id_at,
+            keys.name("id"),
+            format!("{UNREVIEWED_RULE:?} is kept for apps that no rule names"),
+        );
+    }
+    let verdict = keys.word(report, "verdict", &Verdict::ALL, Verdict::as_str);
+    if keys.take("verdict").is_none() {
+        report.error(at.clone(), keys.name("verdict"), "missing; expected prohibited, allowed or required");
+    }
+    let apps = known_apps(report, keys, "apps", catalogue);
+    let networks = known_networks(report, keys, catalogue);
+    let kinds = keys.words(report, "kinds", &AppKind::ALL, AppKind::as_str);
+    let selects = ["apps", "networks", "kinds"].into_iter().any(|key| keys.take(key).is_some());
+    if verdict == Some(Verdict::Required) && keys.take("apps").is_none() {
+        report.error(
+            at.clone(),
+            keys.name("apps"),
+            "missing; a required rule names the apps of which one must be there",
+        );
+    } else if !selects {
+        report.error(at, keys.name("apps"), "missing; a rule names apps, networks or kinds");
+    }
+    let scope = read_where(report, keys);
+    let grades = keys.words(report, "grades", &Grade::ALL, Grade::as_str);
+    let effective_from = read_instant(report, keys, "effective_from");
+    let severity = keys.word(report, "severity", &Severity::ALL, Severity::as_str).unwrap_or_default();
+    let grace = keys.parsed(report, "grace").map(Spanned::into_inner).unwrap_or_default();
+    let reason = keys.text(report, "reason").map(Spanned::into_inner).unwrap_or_default();
+    let alternatives = known_apps(report, keys, "alternatives", catalogue);
+    let records_step = keys.boolean(report, "records_step").unwrap_or_default();
+    let verdict = verdict?;
+    let grades = if grades.is_empty() { default_grades(verdict) } else { grades };
+    Some(Rule {
+        id: id?,
+        verdict,
+        apps,
+        networks,
+        kinds,
+        scope,
+        grades,
+        effective_from,
+        severity,
+        grace,
+        reason,
+        alternatives,
+        records_step,
+    })
+}
+
+/// What counts where a rule does not say: leftovers prove no installation, and an extension that
+/// decorates an app is not that app.
+fn default_grades(verdict: Verdict) -> Vec<Grade> {
+    match verdict {
+        Verdict::Prohibited | Verdict::Allowed => {
+            vec![Grade::Running, Grade::Installed, Grade::WebApp, Grade::Extension]
+        }
+        Verdict::Required => vec![Grade::Running, Grade::Installed, Grade::WebApp],
+    }
+}
+
+fn read_where(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Where {
+    let Some(mut table) = keys.table(report, "where") else { return Where::default() };
+    let scope = Where {
+        platform: table.words(report, "platform", &Platform::ALL, Platform::as_str),
+        ownership: table.words(report, "ownership", &Ownership::ALL, Ownership::as_str),
+        unit: table.list(report, "unit").into_iter().map(Spanned::into_inner).collect(),
+    };
+    table.finish(report);
+    scope
+}
+
+/// A date, which means its first instant in UTC, or a date and time with offset.
+fn read_instant(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, key: &'static str) -> Option<Timestamp> {
+    let value = keys.take(key)?;
+    let text = match value.get_ref() {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Datetime(datetime) => datetime.to_string(),
+        other => describe(other),
+    };
+    let midnight = |date: Date| jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0));
+    let instant = text.parse::<Timestamp>().or_else(|_| text.parse::<Date>().and_then(midnight));
+    if instant.is_err() {
+        let expected =
+            "a date such as 2026-12-01 (from 00:00 UTC) or a time such as 2026-12-01T09:00:00+01:00";
+        report.error(value.span(), keys.name(key), format!("expected {expected}, found {text:?}"));
+    }
+    instant.ok()
+}
+
+fn known_apps(
+    report: &mut Report<'_>,
+    keys: &mut Keys<'_, '_>,
+    key: &'static str,
+    catalogue: &Catalogue,
+) -> Vec<AppId> {
+    let mut apps = Vec::new();
+    for app in keys.list::<AppId>(report, key) {
+        let id = app.get_ref().as_str();
+        if catalogue.app(id).is_none() {
+            let all = catalogue.apps();
+            let near = nearest(id, all.iter().map(|app| app.id.as_ref()));
+            let hint = near.map_or("`offchannel-agent catalogue list` shows all".to_owned(), |near| {
+                format!("did you mean {near:?}?")
+            });
+            report.error(app.span(), keys.name(key), format!("no app {id:?} in the catalogue; {hint}"));
+        }
+        apps.push(app.into_inner());
+    }
+    apps
+}
+
+fn known_networks(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catalogue) -> Vec<NetworkId> {
+    let mut networks = Vec::new();
+    let known = catalogue.networks();
+    for network in keys.list::<NetworkId>(report, "networks") {
+        let id = network.get_ref().as_str();
+        if !known.contains(&id) {
+            let near = nearest(id, known.iter().copied());
+            let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+            let message = format!("no app in the catalogue talks to {id:?}{hint}");
+            report.error(network.span(), keys.name("networks"), message);
+        }
+        networks.push(network.into_inner());
+    }
+    networks
+}
+
+/// The organisation's own catalogue entries, `[[app]]`.
+fn read_apps(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> BTreeMap<AppId, Entry> {
+    let mut apps = BTreeMap::new();
+    let Some(value) = keys.take("app") else { return apps };
+    let DeValue::Array(list) = value.get_ref() else {
+        report.error(value.span(), "app", "expected tables written as [[app]]");
+        return apps;
+    };
+    for (index, element) in list.iter().enumerate() {
+        let key = format!("app[{}]", index + 1);
+        match OwnApp::read(element) {
+            Ok(OwnApp { id, entry }) => {
+                for error in crate::catalogue::entry::check(id.as_str(), &entry) {
+                    report.error(element.span(), &key, error.problem);
+                }
+                if apps.insert(id.clone(), entry).is_some() {
+                    report.error(
+                        element.span(),
+                        key,
+                        format!("another [[app]] has the id {:?}", id.as_str()),
+                    );
+                }
+            }
+            Err((at, message)) => report.error(at, key, message),
+        }
+    }
+    let all = apps.iter().map(|(id, entry)| (id.as_str(), entry));
+    for error in crate::catalogue::entry::check_unique(all) {
+        report.error(value.span(), "app", error);
+    }
+    apps
+}
+
+struct OwnApp {
+    id: AppId,
+    entry: Entry,
+}
+
+impl OwnApp {
+    fn read(element: &Spanned<DeValue<'_>>) -> Result<Self, (Range<usize>, String)> {
+        use serde::Deserialize as _;
+        let DeValue::Table(table) = element.get_ref() else {
+            return Err((element.span(), "expected a table".to_owned()));
+        };
+        let mut table = table.clone();
+        let id = table.remove("id").ok_or((element.span(), "id is missing".to_owned()))?;
+        let DeValue::String(text) = id.get_ref() else {
+            return Err((id.span(), "id: expected a text".to_owned()));
+        };
+        let id = AppId::new(text.to_string()).map_err(|error| (id.span(), error.to_string()))?;
+        let deserializer =
+            toml::de::ValueDeserializer::from(Spanned::new(element.span(), DeValue::Table(table)));
+        let entry = Entry::deserialize(deserializer)
+            .map_err(|error| (error.span().unwrap_or(element.span()), error.message().to_owned()))?;
+        Ok(Self { id, entry })
+    }
+}
+
+/// Names apps that stand in two rules, where the later one can have no effect or contradicts.
+fn warn_about_apps(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, before: &[Rule], rule: &Rule) {
+    let at = keys.take("apps").map_or(keys.at.clone(), Spanned::span);
+    for app in &rule.apps {
+        let earlier = before.iter().find(|other| other.apps.contains(app) && other.scope == rule.scope);
+        let Some(other) = earlier else { continue };
+        let message = match (other.verdict, rule.verdict) {
+            (Verdict::Required, Verdict::Prohibited) | (Verdict::Prohibited, Verdict::Required) => {
+                format!(
+                    "{:?} is both required and prohibited, see rule {:?}",
+                    app.as_str(),
+                    other.id.as_str()
+                )
+            }
+            (Verdict::Required, _) | (_, Verdict::Required) => continue,
+            _ => format!("{:?} is decided by rule {:?} already", app.as_str(), other.id.as_str()),
+        };
+        report.warning(at.clone(), keys.name("apps"), message);
+    }
+}
+
+fn read_name(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Option<String> {
+    match keys.text(report, "name") {
+        Some(text) if !text.get_ref().trim().is_empty() => Some(text.into_inner()),
+        Some(text) => {
+            report.error(text.span(), "name", "must not be empty");
+            None
+        }
+        None => {
+            if keys.take("name").is_none() {
+                report.error(0..0, "name", "missing; expected a text");
+            }
+            None
+        }
+    }
+}
+
+fn bounded(
+    report: &mut Report<'_>,
+    keys: &mut Keys<'_, '_>,
+    key: &'static str,
+    default: Span,
+    [least, most]: [Span; 2],
+) -> Span {
+    let Some(span) = keys.parsed::<Span>(report, key) else { return default };
+    let value = *span.get_ref();
+    if value < least || value > most {
+        report.error(span.span(), keys.name(key), format!("must be from {least} to {most}, is {value}"));
+    }
+    value
+}

@@ -1,0 +1,288 @@
+//! Walking a TOML document with positions, and collecting every problem instead of the first.
+
+use std::fmt::Display;
+use std::ops::Range;
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Level, Problem, position};
+
+/// Collects problems with their positions in one text.
+pub(super) struct Report<'a> {
+    text: &'a str,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, problems: Vec::new() }
+    }
+
+    pub(super) fn error(&mut self, at: Range<usize>, key: impl Into<String>, message: impl Display) {
+        self.push(Level::Error, at, key.into(), message.to_string());
+    }
+
+    pub(super) fn warning(&mut self, at: Range<usize>, key: impl Into<String>, message: impl Display) {
+        self.push(Level::Warning, at, key.into(), message.to_string());
+    }
+
+    fn push(&mut self, level: Level, at: Range<usize>, key: String, message: String) {
+        let (line, column) = position(self.text, at.start);
+        self.problems.push(Problem { line, column, level, key, message });
+    }
+}
+
+/// A value with where it stands.
+pub(super) type Value<'i> = Spanned<DeValue<'i>>;
+
+/// A table under a name, whose keys are taken one by one; what is left over is unknown.
+pub(super) struct Keys<'t, 'i> {
+    table: &'t DeTable<'i>,
+    /// Where the table stands.
+    pub(super) at: Range<usize>,
+    /// `rule[2].` or empty.
+    prefix: String,
+    known: Vec<&'static str>,
+}
+
+impl<'t, 'i> Keys<'t, 'i> {
+    pub(super) fn new(table: &'t DeTable<'i>, at: Range<usize>, prefix: impl Into<String>) -> Self {
+        Self { table, at, prefix: prefix.into(), known: Vec::new() }
+    }
+
+    /// The full name of a key.
+    pub(super) fn name(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// The value of an optional key.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<&'t Value<'i>> {
+        self.known.push(key);
+        self.table.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value)
+    }
+
+    /// A text, or `None` with a problem if it is something else.
+    pub(super) fn text(&mut self, report: &mut Report<'_>, key: &'static str) -> Option<Spanned<String>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(Spanned::new(value.span(), text.to_string())),
+            other => {
+                let found = describe(other);
+                report.error(value.span(), self.name(key), format!("expected a text, found {found}"));
+                None
+            }
+        }
+    }
+
+    /// A text that reads as something.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+    ) -> Option<Spanned<T>> {
+        let text = self.text(report, key)?;
+        match text.get_ref().parse() {
+            Ok(value) => Some(Spanned::new(text.span(), value)),
+            Err(error) => {
+                report.error(text.span(), self.name(key), error);
+                None
+            }
+        }
+    }
+
+    /// One word out of several.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Option<T> {
+        let text = self.text(report, key)?;
+        choose(report, &self.name(key), &text, all, name)
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, report: &mut Report<'_>, key: &'static str) -> Option<bool> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Some(*boolean),
+            other => {
+                let found = describe(other);
+                report.error(value.span(), self.name(key), format!("expected true or false, found {found}"));
+                None
+            }
+        }
+    }
+
+    /// The texts of a list; a problem for each element that is something else.
+    pub(super) fn texts(&mut self, report: &mut Report<'_>, key: &'static str) -> Vec<Spanned<String>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(list) = value.get_ref() else {
+            let found = describe(value.get_ref());
+            report.error(value.span(), self.name(key), format!("expected a list of texts, found {found}"));
+            return Vec::new();
+        };
+        if list.is_empty() {
+            report.error(value.span(), self.name(key), "the list is empty: leave the key out instead");
+        }
+        let mut texts: Vec<Spanned<String>> = Vec::new();
+        for element in list.iter() {
+            match element.get_ref() {
+                DeValue::String(text) if texts.iter().any(|seen| *seen.get_ref() == **text) => {
+                    report.error(element.span(), self.name(key), format!("{text:?} is there twice"));
+                }
+                DeValue::String(text) => texts.push(Spanned::new(element.span(), text.to_string())),
+                other => {
+                    let found = describe(other);
+                    report.error(element.span(), self.name(key), format!("expected a text, found {found}"));
+                }
+            }
+        }
+        texts
+    }
+
+    /// A list of words, each out of several.
+    pub(super) fn words<T: Copy>(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        all: &[T],
+        name: impl Fn(T) -> &'static str,
+    ) -> Vec<T> {
+        let texts = self.texts(report, key);
+        let full = self.name(key);
+        texts.iter().filter_map(|text| choose(report, &full, text, all, &name)).collect()
+    }
+
+    /// A list of identifiers.
+    pub(super) fn list<T: FromStr<Err: Display>>(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+    ) -> Vec<Spanned<T>> {
+        let texts = self.texts(report, key);
+        let full = self.name(key);
+        let mut values = Vec::new();
+        for text in texts {
+            match text.get_ref().parse() {
+                Ok(value) => values.push(Spanned::new(text.span(), value)),
+                Err(error) => report.error(text.span(), &full, error),
+            }
+        }
+        values
+    }
+
+    /// The tables of a list of tables, `[[key]]`.
+    pub(super) fn tables(&mut self, report: &mut Report<'_>, key: &'static str) -> Vec<Keys<'t, 'i>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(list) = value.get_ref() else {
+            let found = describe(value.get_ref());
+            let message = format!("expected tables written as [[{key}]], found {found}");
+            report.error(value.span(), self.name(key), message);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (index, element) in list.iter().enumerate() {
+            let name = format!("{}{key}[{}]", self.prefix, index + 1);
+            match element.get_ref() {
+                DeValue::Table(table) => tables.push(Keys::new(table, element.span(), format!("{name}."))),
+                other => {
+                    report.error(
+                        element.span(),
+                        name,
+                        format!("expected a table, found {}", describe(other)),
+                    );
+                }
+            }
+        }
+        tables
+    }
+
+    /// A table.
+    pub(super) fn table(&mut self, report: &mut Report<'_>, key: &'static str) -> Option<Keys<'t, 'i>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Keys::new(table, value.span(), format!("{}.", self.name(key)))),
+            other => {
+                let found = describe(other);
+                report.error(value.span(), self.name(key), format!("expected a table, found {found}"));
+                None
+            }
+        }
+    }
+
+    /// Reports every key that nobody took.
+    pub(super) fn finish(self, report: &mut Report<'_>) {
+        for (name, _) in self.table.iter() {
+            let key = name.get_ref().as_ref();
+            if !self.known.contains(&key) {
+                let expected = self.known.join(", ");
+                let hint = nearest(key, self.known.iter().copied())
+                    .map_or(format!("expected one of {expected}"), |near| format!("did you mean {near:?}?"));
+                report.error(name.span(), self.name(key), format!("unknown key; {hint}"));
+            }
+        }
+    }
+}
+
+fn choose<T: Copy>(
+    report: &mut Report<'_>,
+    key: &str,
+    text: &Spanned<String>,
+    all: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> Option<T> {
+    let found = all.iter().copied().find(|value| name(*value) == text.get_ref());
+    if found.is_none() {
+        let expected: Vec<&str> = all.iter().map(|value| name(*value)).collect();
+        let message = format!("expected one of {}, found {:?}", expected.join(", "), text.get_ref());
+        report.error(text.span(), key, message);
+    }
+    found
+}
+
+/// A TOML value for people.
+pub(super) fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("the text {text:?}"),
+        DeValue::Integer(number) => format!("the number {number}"),
+        DeValue::Float(number) => format!("the number {number}"),
+        DeValue::Boolean(boolean) => format!("{boolean}"),
+        DeValue::Datetime(datetime) => format!("the date {datetime}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// The candidate that a misspelt word was probably meant to be.
+pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = 1 + word.chars().count() / 4;
+    candidates
+        .map(|candidate| (edits(word, candidate), candidate))
+        .filter(|(edits, _)| *edits <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance in characters.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
+            let above = *cell;
+            left = (diagonal + usize::from(x != *y)).min(above + 1).min(left + 1);
+            diagonal = above;
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
