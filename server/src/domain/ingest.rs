@@ -1,0 +1,235 @@
+//! What a report, a check-in, a goodbye or the passing of time means for a device.
+//!
+//! Every function takes the case and returns the decision that puts it right; none of them can tell
+//! whether it runs for the first time, so that a repeated request changes nothing twice.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use offchannel_shared::digest::Digest;
+use offchannel_shared::ids::ChannelName;
+use offchannel_shared::inventory::{Change, Inventory, Sighting};
+use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TRANSITIONS_MAX};
+
+use super::alert::{AlertKind, Cause};
+use super::case::{Case, Decision, NewIds, SightingChange};
+use super::device::{Goodbye, LastReport, PAST_EPOCHS};
+use super::published::InForce;
+use super::reconcile::Reconciler;
+
+/// Why a request about a device is refused. Nothing is written then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The device was retired.
+    #[error("the device was retired at {0}: enrol it again if it is in use")]
+    Retired(Timestamp),
+    /// Another revision of this epoch is on record.
+    #[error(
+        "revision {offered} is behind, or differs from, revision {current} on record: start a new epoch and report again"
+    )]
+    RevisionStale {
+        /// The revision that was offered.
+        offered: u64,
+        /// The revision on record.
+        current: u64,
+    },
+    /// The digest is not that of the inventory.
+    #[error("the report says digest {offered}, its inventory has {actual}")]
+    DigestMismatch {
+        /// The digest that the report gives.
+        offered: Digest,
+        /// The digest of what it carries.
+        actual: Digest,
+    },
+    /// More than any real device has.
+    #[error("the report has {found} {what}, at most {most} are accepted")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many are accepted.
+        most: usize,
+    },
+}
+
+/// By what a device is judged, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The policy in force.
+    pub in_force: &'a InForce,
+    /// The channels that are told of every change of an alert.
+    pub channels: &'a [ChannelName],
+    /// The present instant.
+    pub now: Timestamp,
+}
+
+/// Takes in a report. `None` if it is on record already.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn report(
+    case: Case,
+    report: &ReportRequest,
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    refuse_retired(&case)?;
+    let inventory = checked(report)?;
+    let mut cloned = false;
+    if let Some(last) = &case.device.report {
+        if last.epoch == report.epoch {
+            let same = last.revision == report.revision && last.digest == report.digest;
+            if same && case.device.policy_version == report.policy_version && case.device.goodbye.is_none() {
+                return Ok(None);
+            }
+            if !same && report.revision <= last.revision {
+                let refusal = Refusal::RevisionStale { offered: report.revision, current: last.revision };
+                return Err(refusal);
+            }
+        } else {
+            cloned = case.device.past_epochs.contains(&report.epoch);
+        }
+    }
+    let mut work = Reconciler::new(case, context);
+    let mut at = work.earliest(context.now);
+    let mut step = work.inventory();
+    for transition in &report.transitions {
+        // The device's clock may be off: no change lies before the last report or after now.
+        at = transition.at.clamp(at, context.now);
+        let mut sightings: BTreeSet<Sighting> = step.sightings.iter().cloned().collect();
+        let changed = match transition.change {
+            Change::Appeared => sightings.insert(transition.sighting.clone()),
+            Change::Disappeared => sightings.remove(&transition.sighting),
+        };
+        if changed {
+            step.sightings = sightings.into_iter().collect();
+            work.judge(&step, at, ids);
+        }
+    }
+    let device = &mut work.device;
+    if let Some(last) = device.report.take().filter(|last| last.epoch != report.epoch) {
+        device.past_epochs.push(last.epoch);
+        let surplus = device.past_epochs.len().saturating_sub(PAST_EPOCHS);
+        device.past_epochs.drain(..surplus);
+    }
+    device.report = Some(LastReport {
+        epoch: report.epoch.clone(),
+        revision: report.revision,
+        digest: report.digest.clone(),
+        received_at: context.now,
+        observed_at: report.observed_at,
+        inventory: inventory.clone(),
+    });
+    device.facts = report.facts.clone();
+    device.agent_version.clone_from(&report.agent_version);
+    device.policy_version = report.policy_version;
+    device.last_seen = context.now;
+    device.goodbye = None;
+    if cloned {
+        work.raise(AlertKind::DeviceCloned, context.now, ids);
+    }
+    work.judge(&inventory, context.now, ids);
+    Ok(Some(work.finish()))
+}
+
+/// Judges a device anew, because time has passed or another policy is in force.
+///
+/// # Errors
+/// [`Refusal::Retired`].
+pub fn evaluate(
+    case: Case,
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    refuse_retired(&case)?;
+    let mut work = Reconciler::new(case, context);
+    let inventory = work.inventory();
+    work.judge(&inventory, context.now, ids);
+    Ok(Some(work.finish()))
+}
+
+/// Takes in that a device was heard of that had fallen silent or said goodbye.
+///
+/// # Errors
+/// [`Refusal::Retired`].
+pub fn heard(
+    mut case: Case,
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    refuse_retired(&case)?;
+    case.device.last_seen = case.device.last_seen.max(context.now);
+    case.device.goodbye = None;
+    evaluate(case, context, ids)
+}
+
+/// Takes in a goodbye.
+///
+/// # Errors
+/// [`Refusal::Retired`].
+pub fn goodbye(
+    mut case: Case,
+    reason: GoodbyeReason,
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    refuse_retired(&case)?;
+    case.device.last_seen = case.device.last_seen.max(context.now);
+    case.device.goodbye = Some(Goodbye { reason, at: context.now });
+    evaluate(case, context, ids)
+}
+
+/// Retires a device: its findings end, its alerts are resolved, its requests are refused from now on.
+///
+/// # Errors
+/// [`Refusal::Retired`] if it is retired already.
+pub fn retire(
+    case: Case,
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    refuse_retired(&case)?;
+    let mut work = Reconciler::new(case, context);
+    work.close(Cause::DeviceRetired, context.now, ids);
+    work.device.retired_at = Some(context.now);
+    Ok(Some(work.finish()))
+}
+
+fn refuse_retired(case: &Case) -> Result<(), Refusal> {
+    case.device.retired_at.map_or(Ok(()), |at| Err(Refusal::Retired(at)))
+}
+
+/// The report's inventory in normal form, if it is what the report says it is.
+fn checked(report: &ReportRequest) -> Result<Inventory, Refusal> {
+    let limit = |what, found: usize, most: usize| {
+        if found > most { Err(Refusal::TooMany { what, found, most }) } else { Ok(()) }
+    };
+    let inventory = &report.inventory;
+    limit("sightings", inventory.sightings.len() + inventory.unlisted.len(), SIGHTINGS_MAX)?;
+    limit("sources", inventory.sources.len(), SIGHTINGS_MAX)?;
+    limit("transitions", report.transitions.len(), TRANSITIONS_MAX)?;
+    let mut inventory = inventory.clone();
+    inventory.normalise();
+    let actual = Digest::of(&inventory);
+    if actual != report.digest {
+        return Err(Refusal::DigestMismatch { offered: report.digest.clone(), actual });
+    }
+    Ok(inventory)
+}
+
+/// The changes from one set of sightings to the next.
+pub(super) fn sighting_changes(
+    before: &[Sighting],
+    after: &[Sighting],
+    at: Timestamp,
+) -> Vec<SightingChange> {
+    offchannel_shared::inventory::transitions(before, after, at)
+        .into_iter()
+        .map(|transition| SightingChange {
+            sighting: transition.sighting,
+            at,
+            ended: transition.change == Change::Disappeared,
+        })
+        .collect()
+}

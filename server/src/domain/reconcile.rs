@@ -1,0 +1,306 @@
+//! Bringing findings and alerts in line with what is true at an instant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId};
+use offchannel_shared::inventory::{Health, Inventory, Sighting};
+use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
+use offchannel_shared::wire::GoodbyeReason;
+
+use super::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
+use super::case::{Case, Decision, NewIds, SightingChange};
+use super::delivery::{Delivery, DeliveryState};
+use super::device::Device;
+use super::finding::{Finding, FindingKind};
+use super::ingest::{Context, sighting_changes};
+use super::notify::notification;
+
+/// The part of the agent's health that concerns policy bundles.
+const POLICY_HEALTH: &str = "policy";
+/// The part of the agent's health that concerns its own files.
+const STATE_HEALTH: &str = "state";
+
+/// What an alert is about, within one device.
+type Key = (AlertKind, Option<RuleId>, Option<AppId>);
+
+/// A condition that an alert stands for.
+#[derive(Debug)]
+struct Condition {
+    severity: Severity,
+    /// Accepted by an exception: holds, but needs no alert.
+    exempt: bool,
+}
+
+/// Works on one device's case; [`Reconciler::finish`] gives what has changed.
+pub(super) struct Reconciler<'a> {
+    pub(super) device: Device,
+    context: &'a Context<'a>,
+    findings: BTreeMap<FindingId, Finding>,
+    alerts: BTreeMap<Key, Alert>,
+    sightings: Vec<Sighting>,
+    next_change: Option<Timestamp>,
+    touched_findings: BTreeSet<FindingId>,
+    touched_alerts: BTreeSet<AlertId>,
+    events: Vec<AlertEvent>,
+    changes: Vec<SightingChange>,
+    deliveries: Vec<Delivery>,
+}
+
+impl<'a> Reconciler<'a> {
+    pub(super) fn new(case: Case, context: &'a Context<'a>) -> Self {
+        let sightings = case.device.report.as_ref().map_or(Vec::new(), |r| r.inventory.sightings.clone());
+        Self {
+            device: case.device,
+            context,
+            findings: case.findings.into_iter().map(|finding| (finding.id.clone(), finding)).collect(),
+            alerts: case.alerts.into_iter().map(|alert| (key_of(&alert), alert)).collect(),
+            sightings,
+            next_change: None,
+            touched_findings: BTreeSet::new(),
+            touched_alerts: BTreeSet::new(),
+            events: Vec::new(),
+            changes: Vec::new(),
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// The inventory on record.
+    pub(super) fn inventory(&self) -> Inventory {
+        self.device.report.as_ref().map_or_else(Inventory::default, |report| report.inventory.clone())
+    }
+
+    /// Before this nothing can have changed: it would have been in the last report.
+    pub(super) fn earliest(&self, now: Timestamp) -> Timestamp {
+        let known = self.device.report.as_ref().map_or(self.device.enrolled_at, |report| report.received_at);
+        known.min(now)
+    }
+
+    /// Puts findings and alerts right for an inventory at an instant.
+    pub(super) fn judge(&mut self, inventory: &Inventory, at: Timestamp, ids: &mut dyn NewIds) {
+        self.changes.extend(sighting_changes(&self.sightings, &inventory.sightings, at));
+        self.sightings.clone_from(&inventory.sightings);
+        let mut evaluation = Evaluation::default();
+        // Before the first report nothing is known, and a missing app is not a finding.
+        if self.device.report.is_some() || !inventory.sightings.is_empty() {
+            let subject = Subject {
+                platform: self.device.facts.platform,
+                placement: &self.device.placement,
+                inventory,
+                exceptions: &[],
+            };
+            let in_force = self.context.in_force;
+            evaluation = policy::evaluate(&in_force.policy, &in_force.catalogue, &subject, at);
+        }
+        self.next_change = evaluation.next_change;
+        self.reconcile_findings(&evaluation.judged, at, ids);
+        let mut conditions = self.breaches(at);
+        conditions.extend(self.device_conditions(inventory, at));
+        self.reconcile_alerts(conditions, at, ids);
+    }
+
+    /// Opens an alert about the device itself that stays until somebody resolves it.
+    pub(super) fn raise(&mut self, kind: AlertKind, at: Timestamp, ids: &mut dyn NewIds) {
+        let condition = Condition { severity: severity_of(kind), exempt: false };
+        self.hold((kind, None, None), &condition, at, ids);
+    }
+
+    /// Ends all findings and resolves all alerts.
+    pub(super) fn close(&mut self, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
+        self.changes.extend(sighting_changes(&self.sightings, &[], at));
+        self.sightings.clear();
+        self.reconcile_findings(&[], at, ids);
+        let keys: Vec<Key> = self.alerts.keys().cloned().collect();
+        for key in keys {
+            self.resolve(&key, cause, at, ids);
+        }
+    }
+
+    /// Everything that has changed, and when the device is to be judged again.
+    pub(super) fn finish(mut self) -> Decision {
+        let now = self.context.now;
+        let silence = self.context.in_force.policy.stale_after.after(self.device.last_seen);
+        let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
+        let next = breaches.chain([silence]).chain(self.next_change).filter(|at| *at > now).min();
+        self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
+        let touched = &self.touched_findings;
+        let findings = self.findings.into_values().filter(|f| touched.contains(&f.id)).collect();
+        let touched = &self.touched_alerts;
+        let alerts = self.alerts.into_values().filter(|a| touched.contains(&a.id)).collect();
+        Decision {
+            device: self.device,
+            findings,
+            alerts,
+            events: self.events,
+            sightings: self.changes,
+            deliveries: self.deliveries,
+        }
+    }
+
+    fn reconcile_findings(&mut self, judged: &[Judged], at: Timestamp, ids: &mut dyn NewIds) {
+        let wanted: BTreeMap<(&RuleId, &AppId), &Judged> =
+            judged.iter().map(|found| ((&found.rule, &found.app), found)).collect();
+        let version = self.context.in_force.version;
+        let mut known = BTreeSet::new();
+        for finding in self.findings.values_mut().filter(|finding| finding.ended_at.is_none()) {
+            let before = finding.clone();
+            match wanted.get(&(&finding.rule, &finding.app)) {
+                Some(found) => {
+                    known.insert((finding.rule.clone(), finding.app.clone()));
+                    finding.kind = found.breach.into();
+                    finding.severity = found.severity;
+                    finding.policy_version = version;
+                    finding.breach_at = found.grace.after(finding.started_at);
+                    finding.exception.clone_from(&found.exception);
+                }
+                None => finding.ended_at = Some(at),
+            }
+            if *finding != before {
+                self.touched_findings.insert(finding.id.clone());
+            }
+        }
+        for found in judged.iter().filter(|f| !known.contains(&(f.rule.clone(), f.app.clone()))) {
+            let finding = Finding {
+                id: ids.finding(),
+                device: self.device.id.clone(),
+                rule: found.rule.clone(),
+                app: found.app.clone(),
+                kind: FindingKind::from(found.breach),
+                severity: found.severity,
+                policy_version: version,
+                started_at: at,
+                breach_at: found.grace.after(at),
+                exception: found.exception.clone(),
+                ended_at: None,
+            };
+            self.touched_findings.insert(finding.id.clone());
+            self.findings.insert(finding.id.clone(), finding);
+        }
+    }
+
+    /// The findings that count as breaches at an instant.
+    fn breaches(&self, at: Timestamp) -> BTreeMap<Key, Condition> {
+        let open = self.findings.values().filter(|f| f.ended_at.is_none() && f.breach_at <= at);
+        let condition = |finding: &Finding| {
+            let key = (finding.kind.into(), Some(finding.rule.clone()), Some(finding.app.clone()));
+            (key, Condition { severity: finding.severity, exempt: finding.exception.is_some() })
+        };
+        open.map(condition).collect()
+    }
+
+    /// What is wrong with the device itself.
+    fn device_conditions(&self, inventory: &Inventory, at: Timestamp) -> BTreeMap<Key, Condition> {
+        let device = &self.device;
+        let uninstalled = device.goodbye.as_ref().is_some_and(|g| g.reason == GoodbyeReason::Uninstall);
+        let silent = self.context.in_force.policy.stale_after.after(device.last_seen) <= at;
+        let health = |part: &str| inventory.sources.iter().find(|s| s.source == part).map(|s| &s.health);
+        let refused = matches!(health(POLICY_HEALTH), Some(Health::Failed(_)));
+        let tampered = matches!(health(STATE_HEALTH), Some(Health::Partial(_) | Health::Failed(_)));
+        let conditions = [
+            (AlertKind::AgentUninstalled, uninstalled),
+            (AlertKind::DeviceSilent, silent && !uninstalled),
+            (AlertKind::PolicyRefused, refused),
+            (AlertKind::AgentTampered, tampered),
+        ];
+        let holds = conditions.into_iter().filter(|(_, holds)| *holds);
+        holds
+            .map(|(kind, _)| ((kind, None, None), Condition { severity: severity_of(kind), exempt: false }))
+            .collect()
+    }
+
+    fn reconcile_alerts(
+        &mut self,
+        conditions: BTreeMap<Key, Condition>,
+        at: Timestamp,
+        ids: &mut dyn NewIds,
+    ) {
+        let over: Vec<Key> =
+            self.alerts.keys().filter(|key| !conditions.contains_key(key)).cloned().collect();
+        for key in over.iter().filter(|(kind, ..)| *kind != AlertKind::DeviceCloned) {
+            self.resolve(key, Cause::Removed, at, ids);
+        }
+        for (key, condition) in conditions {
+            if condition.exempt {
+                self.resolve(&key, Cause::Exception, at, ids);
+            } else {
+                self.hold(key, &condition, at, ids);
+            }
+        }
+    }
+
+    /// A condition holds: its alert is to be there and active.
+    fn hold(&mut self, key: Key, condition: &Condition, at: Timestamp, ids: &mut dyn NewIds) {
+        let event = match self.alerts.get_mut(&key) {
+            Some(alert) => {
+                if alert.severity != condition.severity {
+                    alert.severity = condition.severity;
+                    self.touched_alerts.insert(alert.id.clone());
+                }
+                alert.reopen(at)
+            }
+            None => {
+                let alert = Alert {
+                    id: ids.alert(),
+                    device: self.device.id.clone(),
+                    kind: key.0,
+                    rule: key.1.clone(),
+                    app: key.2.clone(),
+                    severity: condition.severity,
+                    state: AlertState::Open,
+                    snoozed_until: None,
+                    opened_at: at,
+                    changed_at: at,
+                    cause: None,
+                    reopened: 0,
+                };
+                let event = alert.event(AlertAction::Opened, at);
+                self.alerts.insert(key.clone(), alert);
+                Some(event)
+            }
+        };
+        self.tell(&key, event, ids);
+    }
+
+    fn resolve(&mut self, key: &Key, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
+        let event = self.alerts.get_mut(key).and_then(|alert| alert.resolve(cause, at));
+        self.tell(key, event, ids);
+    }
+
+    /// Records what happened to an alert and queues a notification for every channel.
+    fn tell(&mut self, key: &Key, event: Option<AlertEvent>, ids: &mut dyn NewIds) {
+        let (Some(event), Some(alert)) = (event, self.alerts.get(key)) else { return };
+        self.touched_alerts.insert(alert.id.clone());
+        for channel in self.context.channels {
+            let notification =
+                notification(&event, alert, &self.device, &self.sightings, self.context.in_force);
+            self.deliveries.push(Delivery {
+                id: ids.delivery(),
+                channel: channel.clone(),
+                alert: alert.id.clone(),
+                notification,
+                created_at: self.context.now,
+                due_at: self.context.now,
+                attempts: 0,
+                state: DeliveryState::Pending,
+                last_error: None,
+            });
+        }
+        self.events.push(event);
+    }
+}
+
+fn key_of(alert: &Alert) -> Key {
+    (alert.kind, alert.rule.clone(), alert.app.clone())
+}
+
+/// How grave it is when something is wrong with the device or its agent.
+fn severity_of(kind: AlertKind) -> Severity {
+    match kind {
+        AlertKind::DeviceCloned | AlertKind::AgentUninstalled | AlertKind::AgentTampered => Severity::High,
+        AlertKind::DeviceSilent | AlertKind::PolicyRefused => Severity::Medium,
+        // Alerts about apps take their rule's severity.
+        AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => {
+            Severity::Info
+        }
+    }
+}

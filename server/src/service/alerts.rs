@@ -1,0 +1,74 @@
+//! Alerts and deliveries as the security team sees them.
+
+use offchannel_shared::ids::{AlertId, DeliveryId};
+
+use super::{Service, ServiceError};
+use crate::domain::alert::{Alert, AlertEvent};
+use crate::domain::delivery::Delivery;
+use crate::store::{AlertFilter, AlertRecord, DeliveryFilter, RecordedEvent, StoreError};
+
+/// An alert with the names that people know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertView {
+    /// The alert.
+    pub alert: Alert,
+    /// The device's host name.
+    pub hostname: String,
+    /// The app's name, for alerts about apps.
+    pub app_name: Option<String>,
+}
+
+impl Service {
+    /// Alerts, the last changed first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn alerts(&self, filter: AlertFilter) -> Result<Vec<AlertView>, ServiceError> {
+        let list = self.0.store.alerts(filter).await?;
+        Ok(list.into_iter().map(|record| self.alert_view(record)).collect())
+    }
+
+    /// One alert with its history, oldest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], also if there is none.
+    pub async fn alert(&self, id: &AlertId) -> Result<(AlertView, Vec<AlertEvent>), ServiceError> {
+        let missing = || StoreError::NotFound { what: "alert", id: id.to_string() };
+        let (record, history) = self.0.store.alert(id).await?.ok_or_else(missing)?;
+        Ok((self.alert_view(record), history))
+    }
+
+    /// The history of all alerts after a place in it, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn events(&self, after: u64, limit: u32) -> Result<Vec<RecordedEvent>, ServiceError> {
+        Ok(self.0.store.events(after, limit).await?)
+    }
+
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, ServiceError> {
+        Ok(self.0.store.deliveries(filter).await?)
+    }
+
+    /// Makes a dead delivery pending again.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], also if there is no such dead delivery.
+    pub async fn retry_delivery(&self, id: &DeliveryId) -> Result<Delivery, ServiceError> {
+        let delivery = self.0.store.retry_delivery(id, self.now()).await?;
+        self.nudge();
+        Ok(delivery)
+    }
+
+    fn alert_view(&self, record: AlertRecord) -> AlertView {
+        let in_force = self.in_force().ok();
+        let name = |id: &str| in_force.as_ref()?.catalogue.app(id).map(|app| app.name.to_string());
+        let app = record.alert.app.as_ref();
+        let app_name = app.map(|id| name(id.as_str()).unwrap_or_else(|| id.to_string()));
+        AlertView { alert: record.alert, hostname: record.hostname, app_name }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a check-in needs, in memory, so that it touches no disk unless something changed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use offchannel_shared::device::Placement;
+use offchannel_shared::digest::Digest;
+use offchannel_shared::ids::{DeviceId, Epoch};
+use offchannel_shared::signing::{Envelope, PublicKey};
+
+use crate::domain::alert::AlertKind;
+use crate::domain::case::Case;
+use crate::store::Seen;
+
+/// What authentication needs to know of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceKey {
+    /// The key that its requests are signed with.
+    pub public_key: PublicKey,
+    /// Since when it is retired, if it is.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// What a check-in is compared with.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) key: DeviceKey,
+    pub(super) placement: Placement,
+    pub(super) on_record: Option<(Epoch, u64, Digest)>,
+    /// It had fallen silent or said goodbye: that it is heard of again changes something.
+    pub(super) missed: bool,
+}
+
+impl Known {
+    pub(super) fn of(case: &Case) -> Self {
+        let silent =
+            case.alerts.iter().any(|alert| alert.kind == AlertKind::DeviceSilent && alert.is_active());
+        let device = &case.device;
+        Self {
+            key: DeviceKey { public_key: device.public_key.clone(), retired_at: device.retired_at },
+            placement: device.placement.clone(),
+            on_record: device.report.as_ref().map(|r| (r.epoch.clone(), r.revision, r.digest.clone())),
+            missed: silent || device.goodbye.is_some(),
+        }
+    }
+}
+
+/// Devices by id. An entry is dropped when something about the device is committed.
+#[derive(Debug, Default)]
+pub(super) struct DeviceCache(RwLock<BTreeMap<DeviceId, Arc<Known>>>);
+
+impl DeviceCache {
+    pub(super) fn get(&self, id: &DeviceId) -> Option<Arc<Known>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(super) fn put(&self, id: DeviceId, known: Arc<Known>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, known);
+    }
+
+    pub(super) fn forget(&self, id: &DeviceId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// Signed bundles by placement: all devices of a unit get the same bytes.
+#[derive(Debug, Default)]
+pub(super) struct BundleCache(Mutex<BTreeMap<String, Signed>>);
+
+/// A signed bundle with what makes it usable for another device.
+#[derive(Debug, Clone)]
+pub(super) struct Signed {
+    pub(super) version: u64,
+    pub(super) issued_at: Timestamp,
+    pub(super) envelope: Envelope,
+}
+
+impl BundleCache {
+    pub(super) fn get(&self, placement: &str) -> Option<Signed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(placement).cloned()
+    }
+
+    pub(super) fn put(&self, placement: String, signed: Signed) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(placement, signed);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// When devices were heard of, until it is written: not worth a synchronous write each.
+#[derive(Debug, Default)]
+pub(super) struct SeenDevices(Mutex<BTreeMap<DeviceId, Seen>>);
+
+impl SeenDevices {
+    pub(super) fn put(&self, seen: Seen) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(seen.device.clone(), seen);
+    }
+
+    pub(super) fn take(&self) -> Vec<Seen> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *all).into_values().collect()
+    }
+
+    /// Puts back what could not be written, unless something later is known by now.
+    pub(super) fn put_back(&self, seen: Vec<Seen>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in seen {
+            all.entry(one.device.clone()).or_insert(one);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Devices as the security team sees them.
+
+use jiff::Timestamp;
+use offchannel_shared::ids::DeviceId;
+
+use super::{Service, ServiceError};
+use crate::domain::alert::Alert;
+use crate::domain::device::{Device, Status};
+use crate::domain::finding::Finding;
+use crate::domain::ingest;
+
+/// A device with how it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeviceView {
+    /// The device.
+    pub device: Device,
+    /// How it stands at `as_of`.
+    pub status: Status,
+    /// Its findings that have not ended.
+    pub findings: Vec<Finding>,
+    /// Its alerts, also resolved ones; empty in lists.
+    pub alerts: Vec<Alert>,
+    /// The instant that `status` is true at.
+    pub as_of: Timestamp,
+}
+
+impl Service {
+    /// Devices sorted by id, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], [`ServiceError::NoPolicy`].
+    pub async fn devices(
+        &self,
+        after: Option<&DeviceId>,
+        limit: u32,
+    ) -> Result<Vec<DeviceView>, ServiceError> {
+        let stale_after = self.in_force()?.policy.stale_after;
+        let as_of = self.now();
+        let list = self.0.store.devices(after, limit).await?;
+        let view = |summary: crate::store::DeviceSummary| DeviceView {
+            status: summary.device.status(&summary.findings, stale_after, as_of),
+            device: summary.device,
+            findings: summary.findings,
+            alerts: Vec::new(),
+            as_of,
+        };
+        Ok(list.into_iter().map(view).collect())
+    }
+
+    /// One device.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], also if there is none, [`ServiceError::NoPolicy`].
+    pub async fn device(&self, id: &DeviceId) -> Result<DeviceView, ServiceError> {
+        let stale_after = self.in_force()?.policy.stale_after;
+        let as_of = self.now();
+        let case = self.0.store.case(id).await?.ok_or_else(|| Self::not_found(id))?;
+        Ok(DeviceView {
+            status: case.device.status(&case.findings, stale_after, as_of),
+            device: case.device,
+            findings: case.findings,
+            alerts: case.alerts,
+            as_of,
+        })
+    }
+
+    /// Retires a device: its requests are refused from now on, its history is kept.
+    ///
+    /// # Errors
+    /// [`ServiceError::Refused`] if it is retired already, and others.
+    pub async fn retire_device(&self, id: &DeviceId) -> Result<(), ServiceError> {
+        let decided = self.decide(id, |case, context, ids| ingest::retire(case, context, ids)).await;
+        match decided {
+            Ok(_) => Ok(()),
+            Err(ServiceError::DeviceUnknown) => Err(Self::not_found(id)),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What the collector does, one use case after another: load, decide with `domain`, one store call.
+//!
+//! Routes, jobs and admin commands all come here; none of them touches the store for a decision.
+
+mod agents;
+mod alerts;
+mod background;
+mod cache;
+mod devices;
+mod policies;
+mod stats;
+mod tokens;
+
+use std::sync::{Arc, RwLock};
+
+use jiff::Timestamp;
+use offchannel_shared::ids::{ChannelName, DeviceId};
+use offchannel_shared::policy::Problems;
+use offchannel_shared::signing::SigningKey;
+use tokio::sync::watch;
+
+pub use alerts::AlertView;
+pub use cache::DeviceKey;
+pub use devices::DeviceView;
+pub use stats::ServiceStats;
+pub use tokens::{NewToken, TokenRequest};
+
+use crate::clock::Clock;
+use crate::domain::ingest::Refusal;
+use crate::domain::published::InForce;
+use crate::domain::token::TokenError;
+use crate::random::RandomError;
+use crate::store::{Store, StoreError};
+
+/// Why the service did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The request about a device is refused.
+    #[error("the request is refused")]
+    Refused(#[source] Refusal),
+    /// The enrolment token may not be used.
+    #[error("the enrolment is refused")]
+    Token(#[source] TokenError),
+    /// There is no such device.
+    #[error("the device is not enrolled here: enrol it again with a new token")]
+    DeviceUnknown,
+    /// Nothing was published yet.
+    #[error("no policy is in force: publish one with `offchannel-server policy publish --file FILE`")]
+    NoPolicy,
+    /// A policy file cannot be used.
+    #[error("the policy cannot be used")]
+    Policy(#[source] Problems),
+    /// A published policy does not read any more.
+    #[error("policy version {version} in the database cannot be used by this program")]
+    StoredPolicy {
+        /// The version.
+        version: u64,
+        /// What is wrong with it.
+        #[source]
+        source: Problems,
+    },
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// A body of another schema.
+    #[error("the body has schema {0}, this collector reads schema {known}", known = offchannel_shared::wire::SCHEMA)]
+    Schema(u32),
+    /// Something could not be written as JSON.
+    #[error("the policy bundle cannot be written")]
+    Bundle(#[source] serde_json::Error),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The system gives no random bytes.
+    #[error("no id could be made")]
+    Random(#[from] RandomError),
+}
+
+/// The collector's use cases. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    signing_key: SigningKey,
+    channels: Vec<ChannelName>,
+    in_force: RwLock<Option<Arc<InForce>>>,
+    devices: cache::DeviceCache,
+    bundles: cache::BundleCache,
+    seen: cache::SeenDevices,
+    changed: watch::Sender<u64>,
+    stats: stats::Counters,
+}
+
+impl Service {
+    /// Makes the service and loads the policy in force, if there is one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`] and [`ServiceError::StoredPolicy`].
+    pub async fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        signing_key: SigningKey,
+        channels: Vec<ChannelName>,
+    ) -> Result<Self, ServiceError> {
+        let service = Self(Arc::new(Inner {
+            store,
+            clock,
+            signing_key,
+            channels,
+            in_force: RwLock::new(None),
+            devices: cache::DeviceCache::default(),
+            bundles: cache::BundleCache::default(),
+            seen: cache::SeenDevices::default(),
+            changed: watch::Sender::new(0),
+            stats: stats::Counters::default(),
+        }));
+        service.load_policy().await?;
+        Ok(service)
+    }
+
+    /// The present instant by the collector's clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The store, for the job that delivers.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Counts up with every commit that queued notifications or changed the policy.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Whether requests can be served.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`] if the store does not answer, [`ServiceError::NoPolicy`].
+    pub async fn ready(&self) -> Result<(), ServiceError> {
+        self.0.store.ping().await?;
+        self.in_force().map(|_| ())
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> ServiceStats {
+        self.0.stats.read(self.0.devices.len())
+    }
+
+    fn nudge(&self) {
+        self.0.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn not_found(id: &DeviceId) -> ServiceError {
+        ServiceError::Store(StoreError::NotFound { what: "device", id: id.to_string() })
+    }
+}

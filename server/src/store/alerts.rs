@@ -1,0 +1,58 @@
+//! Alerts and their history. They are written by [`super::DeviceStore::decide`].
+
+use async_trait::async_trait;
+use offchannel_shared::ids::{AlertId, DeviceId};
+
+use super::StoreError;
+use crate::domain::alert::{Alert, AlertEvent, AlertState};
+
+/// Which alerts are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AlertFilter {
+    /// Only in these states; in all if empty.
+    pub states: Vec<AlertState>,
+    /// Only of this device.
+    pub device: Option<DeviceId>,
+    /// At most so many; 0 for all.
+    pub limit: u32,
+}
+
+/// An alert in a list, with what a reader needs to place it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRecord {
+    /// The alert.
+    pub alert: Alert,
+    /// The device's host name.
+    pub hostname: String,
+}
+
+/// A history entry with its place in the whole history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Counts up over all alerts in the order of commits; has gaps.
+    pub sequence: u64,
+    /// What happened.
+    pub event: AlertEvent,
+}
+
+/// Alerts.
+#[async_trait]
+pub trait AlertStore: Send + Sync {
+    /// Alerts, the last changed first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn alerts(&self, filter: AlertFilter) -> Result<Vec<AlertRecord>, StoreError>;
+
+    /// One alert with its history, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn alert(&self, id: &AlertId) -> Result<Option<(AlertRecord, Vec<AlertEvent>)>, StoreError>;
+
+    /// The history of all alerts after a place in it, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn events(&self, after: u64, limit: u32) -> Result<Vec<RecordedEvent>, StoreError>;
+}

@@ -1,0 +1,59 @@
+//! Deliveries. They are queued by [`super::DeviceStore::decide`].
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use offchannel_shared::ids::{ChannelName, DeliveryId};
+
+use super::StoreError;
+use crate::domain::delivery::{Delivery, DeliveryState};
+
+/// Which deliveries are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeliveryFilter {
+    /// Only in these states; in all if empty.
+    pub states: Vec<DeliveryState>,
+    /// At most so many; 0 for all.
+    pub limit: u32,
+}
+
+/// Deliveries, worked on under a lease: a worker that dies loses only time.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// Leases pending deliveries of these channels that are due by `now` to `worker` until `until`, at most `limit`,
+    /// the longest due first. Two workers never hold one delivery at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim_deliveries(
+        &self,
+        channels: &[ChannelName],
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Writes how an attempt went and ends the lease, if `worker` still holds it; returns whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn finish_delivery(&self, delivery: Delivery, worker: &str) -> Result<bool, StoreError>;
+
+    /// The delivery with this id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError>;
+
+    /// Makes a dead delivery pending and due at `now`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such dead delivery, and others.
+    async fn retry_delivery(&self, id: &DeliveryId, now: Timestamp) -> Result<Delivery, StoreError>;
+
+    /// Deliveries, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError>;
+}
