@@ -1,5 +1,15 @@
 //! The agent: finds the messaging apps of a device and reports what the policy asks about.
 
+pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod config;
+pub mod enrol;
+pub mod identity;
 pub mod platform;
+pub mod run;
 pub mod scan;
+pub mod schedule;
+pub mod state;
+pub mod telemetry;
+pub mod watch;

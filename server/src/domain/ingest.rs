@@ -184,11 +184,7 @@ pub fn goodbye(
 ///
 /// # Errors
 /// [`Refusal::Retired`] if it is retired already.
-pub fn retire(
-    case: Case,
-    context: &Context<'_>,
-    ids: &mut dyn NewIds,
-) -> Result<Option<Decision>, Refusal> {
+pub fn retire(case: Case, context: &Context<'_>, ids: &mut dyn NewIds) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
     let mut work = Reconciler::new(case, context);
     work.close(Cause::DeviceRetired, context.now, ids);

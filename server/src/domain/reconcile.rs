@@ -299,8 +299,6 @@ fn severity_of(kind: AlertKind) -> Severity {
         AlertKind::DeviceCloned | AlertKind::AgentUninstalled | AlertKind::AgentTampered => Severity::High,
         AlertKind::DeviceSilent | AlertKind::PolicyRefused => Severity::Medium,
         // Alerts about apps take their rule's severity.
-        AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => {
-            Severity::Info
-        }
+        AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => Severity::Info,
     }
 }

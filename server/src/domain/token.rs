@@ -57,6 +57,11 @@ pub enum TokenError {
     /// Used up.
     #[error("the enrolment token was used {0} times, as often as it may be: ask for a new one")]
     Spent(u32),
+    /// The token may be good, but the device's key is not.
+    #[error(
+        "the device with this key was retired at {0}: delete the agent's state folder, so that it makes a new key, and enrol it again"
+    )]
+    KeyRetired(Timestamp),
 }
 
 /// A token as it was presented: which one, and the hash of the secret that came with it.

@@ -39,7 +39,10 @@ impl Service {
             public_key: request.public_key,
             facts: request.facts,
             // The store takes the token's.
-            placement: Placement { ownership: offchannel_shared::device::Ownership::Corporate, units: Vec::new() },
+            placement: Placement {
+                ownership: offchannel_shared::device::Ownership::Corporate,
+                units: Vec::new(),
+            },
             token: presented.id.clone(),
             enrolled_at: now,
             retired_at: None,

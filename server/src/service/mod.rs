@@ -132,7 +132,7 @@ impl Service {
         &self.0.store
     }
 
-    /// Counts up with every commit that queued notifications or changed the policy.
+    /// Counts up with every change of an alert, and with every new policy.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }

@@ -45,7 +45,9 @@ impl Service {
         let parsed = Self::check_policy(source)?;
         for (what, words) in [("author", author), ("comment", comment)] {
             if words.chars().count() > WORDS_MAX {
-                return Err(ServiceError::Invalid(format!("the {what} is longer than {WORDS_MAX} characters")));
+                return Err(ServiceError::Invalid(format!(
+                    "the {what} is longer than {WORDS_MAX} characters"
+                )));
             }
         }
         let policy = PolicyVersion {
@@ -116,11 +118,7 @@ impl Service {
     }
 
     /// The signed policy for devices of this placement.
-    pub(super) fn bundle_for(
-        &self,
-        placement: &Placement,
-        now: Timestamp,
-    ) -> Result<Envelope, ServiceError> {
+    pub(super) fn bundle_for(&self, placement: &Placement, now: Timestamp) -> Result<Envelope, ServiceError> {
         let in_force = self.in_force()?;
         let key = serde_json::to_string(placement).map_err(ServiceError::Bundle)?;
         let fresh = |signed: &Signed| {

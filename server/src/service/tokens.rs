@@ -55,7 +55,10 @@ impl Service {
             return invalid("a token needs at least one use".to_owned());
         }
         if request.life == Span::ZERO || request.life > LIFE_MAX {
-            return invalid(format!("a token lasts at least 1s and at most {LIFE_MAX}, not {}", request.life));
+            return invalid(format!(
+                "a token lasts at least 1s and at most {LIFE_MAX}, not {}",
+                request.life
+            ));
         }
         let now = self.now();
         let id = random::id()?;

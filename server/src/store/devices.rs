@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use offchannel_shared::ids::DeviceId;
+use offchannel_shared::inventory::Sighting;
 
 use super::StoreError;
 use crate::domain::case::{Case, Decision};
@@ -66,16 +67,42 @@ pub struct DeviceSummary {
     pub findings: Vec<Finding>,
 }
 
+/// A sighting with its interval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SightingInterval {
+    /// What was found.
+    pub sighting: Sighting,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// Until when, if it is gone.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What was found on a device and what was wrong with it, over all time, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// What was found.
+    pub sightings: Vec<SightingInterval>,
+    /// What was wrong.
+    pub findings: Vec<Finding>,
+}
+
 /// Devices.
 #[async_trait]
 pub trait DeviceStore: Send + Sync {
     /// Registers a device and spends the token, together or not at all.
     ///
-    /// `device.placement` and `device.token` are replaced by the token's.
+    /// `device.placement` and `device.token` are replaced by the token's. A key that is known already and comes
+    /// with another token keeps its device, which is placed anew and due at `now`; a retired one is refused.
     ///
     /// # Errors
     /// [`StoreError`]; a token that may not be used is an outcome, not an error.
-    async fn enrol(&self, presented: Presented, device: Device, now: Timestamp) -> Result<Enrolled, StoreError>;
+    async fn enrol(
+        &self,
+        presented: Presented,
+        device: Device,
+        now: Timestamp,
+    ) -> Result<Enrolled, StoreError>;
 
     /// The device with this id, retired or not.
     ///
@@ -101,6 +128,12 @@ pub trait DeviceStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn devices(&self, after: Option<&DeviceId>, limit: u32) -> Result<Vec<DeviceSummary>, StoreError>;
+
+    /// The intervals of a device's sightings and findings; empty if there is no such device.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn history(&self, id: &DeviceId) -> Result<History, StoreError>;
 
     /// Active devices that are to be judged again by `now`, the longest due first, at most `limit`.
     ///

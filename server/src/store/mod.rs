@@ -17,7 +17,9 @@ use async_trait::async_trait;
 
 pub use alerts::{AlertFilter, AlertRecord, AlertStore, RecordedEvent};
 pub use deliveries::{DeliveryFilter, DeliveryStore};
-pub use devices::{Decide, DecideOutcome, DeviceStore, DeviceSummary, Enrolled, Seen};
+pub use devices::{
+    Decide, DecideOutcome, DeviceStore, DeviceSummary, Enrolled, History, Seen, SightingInterval,
+};
 pub use policies::PolicyStore;
 pub use tokens::TokenStore;
 
@@ -43,8 +45,12 @@ pub enum StoreError {
         found: u64,
     },
     /// The database was made by a newer program.
-    #[error("the database has schema version {found}, this program knows versions up to {known}: use the program that wrote it, or a newer one")]
+    #[error(
+        "the database {database} has schema version {found}, this program knows versions up to {known}: use the program that wrote it, or a newer one"
+    )]
     Newer {
+        /// Where it is.
+        database: String,
         /// The version found.
         found: u32,
         /// The newest version that this program knows.

@@ -15,7 +15,11 @@ pub trait PolicyStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] and others.
-    async fn publish(&self, policy: PolicyVersion, expected: Option<u64>) -> Result<PolicyVersion, StoreError>;
+    async fn publish(
+        &self,
+        policy: PolicyVersion,
+        expected: Option<u64>,
+    ) -> Result<PolicyVersion, StoreError>;
 
     /// One version, or the newest.
     ///

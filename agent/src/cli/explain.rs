@@ -1,0 +1,119 @@
+//! `explain`: exactly what was last sent, what would be sent now, and what is never read.
+//!
+//! For whoever uses the device; no rights are needed.
+
+use std::io;
+
+use clap::Args;
+use jiff::Timestamp;
+use offchannel_shared::device::DeviceFacts;
+use offchannel_shared::inventory::Inventory;
+use offchannel_shared::minimise::minimise;
+use offchannel_shared::wire::ReportRequest;
+use serde::Serialize;
+
+use super::options::{ConfigArgs, Format, host, json};
+use super::view::View;
+use super::{CliError, EXIT_CODES};
+use crate::clock::Clock;
+use crate::scan::scanner::Scanner;
+
+/// What the agent never reads, whatever a policy says: there is no code for it.
+const NEVER_READ: [&str; 8] = [
+    "messages, calls, voice or video",
+    "contacts, accounts, phone numbers or nicknames of any app",
+    "files that were sent, received or saved",
+    "what is typed or shown on the screen",
+    "browsing history, bookmarks, cookies or passwords",
+    "network traffic or addresses that are visited",
+    "where the device is",
+    "how long or how often an app is used",
+];
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct ExplainArgs {
+    /// How to answer.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Explanation<'a> {
+    schema: u32,
+    /// The last report as it was sent, to the letter.
+    last_sent: Option<LastSent<'a>>,
+    /// What a report would carry now, as far as this account can look.
+    would_be_sent: Option<WouldBeSent>,
+    never_read: [&'static str; 8],
+}
+
+#[derive(Debug, Serialize)]
+struct LastSent<'a> {
+    at: Timestamp,
+    to: Option<&'a str>,
+    report: &'a ReportRequest,
+}
+
+#[derive(Debug, Serialize)]
+struct WouldBeSent {
+    facts: DeviceFacts,
+    inventory: Inventory,
+}
+
+/// Shows it.
+pub fn run(args: &ExplainArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
+    let (config, _) = args.config.load()?;
+    let view = View::of(&config)?;
+    let would_be_sent = view.policy.as_ref().map(|policy| {
+        let host = host(&config);
+        let (platform, facts) = (host.platform(), host.facts());
+        let found = Scanner::new(host).scan(&policy.catalogue, None, clock).inventory;
+        let bundle = &policy.bundle;
+        let inventory =
+            minimise(&found, &bundle.policy, &policy.catalogue, platform, &bundle.placement, clock.now());
+        WouldBeSent { facts, inventory }
+    });
+    let record = view.record.as_ref();
+    let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
+    let last_sent = record
+        .and_then(|record| record.sent.as_ref())
+        .map(|sent| LastSent { at: sent.at, to, report: &sent.report });
+    let explanation = Explanation { schema: 1, last_sent, would_be_sent, never_read: NEVER_READ };
+    match args.format {
+        Format::Json => json(out, &explanation)?,
+        Format::Table => table(out, &explanation)?,
+    }
+    Ok(0)
+}
+
+fn table(out: &mut dyn io::Write, explanation: &Explanation<'_>) -> Result<(), CliError> {
+    let mut line = |text: &str| writeln!(out, "{text}").map_err(CliError::Output);
+    line("This agent looks for installed messaging apps, and reports those that the policy asks about.")?;
+    line("Users are told apart by references (u-...) that mean nothing off this device.\n")?;
+    match &explanation.last_sent {
+        Some(sent) => {
+            let to = sent.to.unwrap_or("the collector");
+            line(&format!("Last sent, at {} to {to}, exactly this:\n", sent.at))?;
+            json(out, sent.report)?;
+        }
+        None => line("Nothing has been sent from this device yet.")?,
+    }
+    let mut line = |text: &str| writeln!(out, "{text}").map_err(CliError::Output);
+    match &explanation.would_be_sent {
+        Some(now) => {
+            line("\nA report made now, by what this account can see, would carry:\n")?;
+            json(out, now)?;
+        }
+        None => line("\nNothing would be sent now: there is no policy that asks for anything.")?,
+    }
+    let mut line = |text: &str| writeln!(out, "{text}").map_err(CliError::Output);
+    line("\nNever read, whatever the policy says:")?;
+    for what in explanation.never_read {
+        line(&format!("  - {what}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Which device a command looks at: this one, or a folder that stands for one.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+use offchannel_shared::device::Platform;
+
+use crate::scan::host::Host;
+use crate::scan::sources::SOURCES;
+
+/// What to look at.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceArgs {
+    /// Folder that stands for the device's root: a mounted disk image, a chroot [default: this machine].
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// The operating system that is in it: linux, macos or windows [default: linux, or that of this machine].
+    #[arg(long, value_name = "NAME", value_parser = computer)]
+    platform: Option<Platform>,
+}
+
+/// Why a device cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The root is not there, or closed.
+    #[error("cannot look at --root {}", path.display())]
+    Root {
+        /// The root.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// Nothing is known of this operating system.
+    #[error("this version has no sources for {0}, so it would find nothing and that would mean nothing: it looks at {known}", known = known())]
+    NoSources(Platform),
+}
+
+impl PlaceArgs {
+    /// The device.
+    pub fn host(&self) -> Result<Host, PlaceError> {
+        let live = self.root.is_none() && self.platform.is_none();
+        // An explicit `/` is this machine too.
+        let host = match &self.root {
+            Some(root) if root.as_os_str() != "/" => {
+                let refused = |cause| PlaceError::Root { path: root.clone(), cause };
+                let absolute = std::path::absolute(root).map_err(refused)?;
+                std::fs::read_dir(&absolute).map_err(refused)?;
+                Host::at(absolute, self.platform.unwrap_or(Platform::Linux))
+            }
+            _ => {
+                let host = Host::live();
+                match self.platform {
+                    Some(platform) if !live && platform != host.platform() => {
+                        Host::at(host.root().to_path_buf(), platform)
+                    }
+                    _ => host,
+                }
+            }
+        };
+        let platform = host.platform();
+        if SOURCES.iter().any(|source| source.platforms().contains(&platform)) {
+            return Ok(host);
+        }
+        Err(PlaceError::NoSources(platform))
+    }
+}
+
+fn computer(text: &str) -> Result<Platform, String> {
+    match text.parse() {
+        Ok(platform @ (Platform::Linux | Platform::Macos | Platform::Windows)) => Ok(platform),
+        Ok(Platform::Android | Platform::Ios) | Err(_) => Err("expected linux, macos or windows".to_owned()),
+    }
+}
+
+fn known() -> String {
+    let names = Platform::ALL.iter().filter(|p| SOURCES.iter().any(|source| source.platforms().contains(p)));
+    names.map(|platform| platform.as_str()).collect::<Vec<_>>().join(", ")
+}

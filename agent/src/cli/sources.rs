@@ -1,0 +1,81 @@
+//! `sources`: where the agent looks, and whether it can.
+
+use std::io;
+
+use clap::Args;
+use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::Platform;
+use serde::Serialize;
+
+use super::options::{Format, json};
+use super::place::PlaceArgs;
+use super::{CliError, EXIT_CODES};
+use crate::clock::Clock;
+use crate::scan::scanner::Scanner;
+use crate::scan::sources::SOURCES;
+
+/// Arguments of `sources`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct SourcesArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// How to answer.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    schema: u32,
+    sources: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    source: &'static str,
+    about: &'static str,
+    platforms: &'static [Platform],
+    /// `None` where this platform is none of them.
+    health: Option<String>,
+    watched: Vec<String>,
+}
+
+/// Shows all sources.
+pub fn run(args: &SourcesArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
+    let host = args.place.host()?;
+    let mut scanner = Scanner::new(host);
+    let scan = scanner.scan(&Catalogue::built_in(), None, clock);
+    let row = |source: &&'static dyn crate::scan::source::Source| {
+        let run = scan.runs.iter().find(|run| run.source == source.id());
+        let dirs = run.map(|_| source.watch(scanner.host())).unwrap_or_default();
+        Row {
+            source: source.id(),
+            about: source.about(),
+            platforms: source.platforms(),
+            health: run.map(|run| run.health.to_string()),
+            watched: dirs.iter().map(|dir| dir.display().to_string()).collect(),
+        }
+    };
+    let rows: Vec<Row> = SOURCES.iter().map(row).collect();
+    match args.format {
+        Format::Json => json(out, &Answer { schema: 1, sources: rows })?,
+        Format::Table => table(out, &rows).map_err(CliError::Output)?,
+    }
+    Ok(0)
+}
+
+fn table(out: &mut dyn io::Write, rows: &[Row]) -> io::Result<()> {
+    for row in rows {
+        let platforms: Vec<_> = row.platforms.iter().map(|platform| platform.as_str()).collect();
+        writeln!(out, "{}\n  {}", row.source, row.about)?;
+        writeln!(out, "  on {}; here: {}", platforms.join(", "), row.health.as_deref().unwrap_or("not looked at"))?;
+        if row.watched.is_empty() {
+            writeln!(out, "  no folder to watch; looked at by the clock")?;
+        }
+        for dir in &row.watched {
+            writeln!(out, "  watches {dir}")?;
+        }
+    }
+    Ok(())
+}

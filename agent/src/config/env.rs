@@ -1,0 +1,82 @@
+//! The only reader of the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::keys::KEYS;
+use super::layer::{Layer, Origin, Severity};
+
+/// What the names of all our variables begin with.
+pub const PREFIX: &str = "OFFCHANNEL_";
+/// The variable that names the configuration file.
+const CONFIG: &str = "OFFCHANNEL_CONFIG";
+
+/// The variables of ours that are set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Reads the environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn read() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .collect()
+    }
+
+    /// The configuration file that it names.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        self.0.get(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// The settings in it. A variable that is set to nothing counts as not set, as in a shell.
+    pub fn layer(&self) -> Layer {
+        let mut layer = Layer::default();
+        let mut known = vec![CONFIG.to_owned()];
+        for key in KEYS {
+            let variable = key.variable();
+            if let Some(value) = self.0.get(&variable).filter(|value| !value.is_empty()) {
+                layer.settings.insert(key.name, (value.clone(), Origin::Environment(variable.clone())));
+            }
+            known.push(variable);
+        }
+        for name in self.0.keys().filter(|name| !known.contains(name)) {
+            let message = format!("there is no such variable; expected one of {}", known.join(", "));
+            layer.problem(Severity::Warning, &Origin::Environment(name.clone()), "", message);
+        }
+        layer
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(all: I) -> Self {
+        Self(all.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(all: &[(&str, &str)]) -> Environment {
+        all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn only_our_own_variables_count_and_unknown_ones_are_named() {
+        let all = [
+            ("PATH", "/bin"),
+            ("OFFCHANNEL_CONFIG", "/x.toml"),
+            ("OFFCHANNEL_SERVER_URL", "https://a"),
+            ("OFFCHANNEL_STATE_DIR", ""),
+            ("OFFCHANNEL_SERVER_ULR", "https://b"),
+        ];
+        let environment = environment(&all);
+        assert_eq!(environment.config_file(), Some(PathBuf::from("/x.toml")));
+        let layer = environment.layer();
+        assert_eq!(layer.settings.keys().copied().collect::<Vec<_>>(), ["server.url"]);
+        let problems: Vec<String> = layer.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("OFFCHANNEL_SERVER_ULR: there is no such variable"), "{problems:?}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Looking at files that others control, without being caught by them.
+//!
+//! A name in somebody's home folder can be a pipe, a device or a link. Nothing but a regular file is
+//! ever opened, and opening never waits.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+
+/// Tells whether a file or folder changed: two equal stamps mean the same content.
+///
+/// A write within the clock's grain (4 ms on many kernels) of the one before can leave it equal;
+/// [`Stamp::settled_at`] says from when on it can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of what the metadata describe.
+    #[cfg(unix)]
+    pub fn of(meta: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    /// The stamp of what the metadata describe.
+    #[cfg(not(unix))]
+    pub fn of(meta: &Metadata) -> Self {
+        let since = |time: io::Result<std::time::SystemTime>| {
+            let age = time.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+            age.map_or((0, 0), |age| (age.as_secs().cast_signed(), i64::from(age.subsec_nanos())))
+        };
+        let modified = since(meta.modified());
+        Self { device: 0, inode: 0, size: meta.len(), modified, changed: since(meta.created()).max(modified) }
+    }
+
+    /// When the last change is surely over, in microseconds since 1970: a stamp that was taken later
+    /// differs after the next change.
+    pub fn settled_at(&self) -> i64 {
+        const GRAIN: i64 = 50_000;
+        let (seconds, nanos) = self.changed.max(self.modified);
+        seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000).saturating_add(GRAIN)
+    }
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// `InvalidInput` if it is none; else what the system says.
+pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    // Asked first: merely opening some devices has effects (a watchdog starts, a tape winds).
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // The file may have become a pipe since it was asked: do not wait for a writer.
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok((file, meta))
+}
+
+/// Whether any execute bit is set; always so where files have no such bits.
+#[cfg(unix)]
+pub fn is_executable(meta: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    meta.permissions().mode() & 0o111 != 0
+}
+
+/// Whether any execute bit is set; always so where files have no such bits.
+#[cfg(not(unix))]
+pub fn is_executable(_meta: &Metadata) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_content_changes_the_stamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, "a").unwrap();
+        let before = Stamp::of(&std::fs::metadata(&path).unwrap());
+        std::fs::write(&path, "ab").unwrap();
+        assert_ne!(before, Stamp::of(&std::fs::metadata(&path).unwrap()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for path in [pipe.as_path(), dir.path(), Path::new("/dev/null")] {
+            let error = open_regular(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{} was opened", path.display());
+        }
+    }
+}

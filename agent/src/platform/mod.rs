@@ -1,0 +1,7 @@
+//! What is known of operating systems and nothing of the product.
+
+pub mod files;
+pub mod filesystem;
+pub mod processes;
+pub mod signals;
+pub mod storage;

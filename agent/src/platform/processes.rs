@@ -1,0 +1,75 @@
+//! The processes of this machine: which program, whose, and nothing that it was told.
+//!
+//! Neither command lines nor environments are read; they hold secrets.
+
+use std::path::PathBuf;
+
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+
+/// A running program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The program file; `None` if this process may not know it.
+    pub program: Option<PathBuf>,
+    /// The kernel's name of the process, on Linux at most 15 bytes.
+    pub name: String,
+    /// The user it runs as, where users have numbers.
+    pub uid: Option<u32>,
+}
+
+/// The system does not tell its processes.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot list the processes")]
+pub struct ProcessesError(#[source] sysinfo::Error);
+
+/// All processes. Kernel threads, which are no programs, are left out where they can be told.
+///
+/// # Errors
+/// If the system does not tell (on Linux: `/proc` is not mounted).
+pub fn running() -> Result<Vec<Process>, ProcessesError> {
+    let kind = ProcessRefreshKind::nothing()
+        .with_exe(UpdateKind::Always)
+        .with_user(UpdateKind::Always)
+        .without_tasks();
+    let mut system = System::new().map_err(ProcessesError)?;
+    system.refresh_processes_specifics(ProcessesToUpdate::All, false, kind);
+    // Linux: kthreadd is process 2 and the parent of all other kernel threads.
+    let in_kernel = |process: &sysinfo::Process| {
+        cfg!(target_os = "linux")
+            && (process.pid().as_u32() == 2 || process.parent().is_some_and(|parent| parent.as_u32() == 2))
+            && process.exe().is_none()
+    };
+    let processes = system.processes().values().filter(|process| !in_kernel(process));
+    let running = processes.map(|process| Process {
+        program: process.exe().map(PathBuf::from),
+        name: process.name().to_string_lossy().into_owned(),
+        uid: uid(process),
+    });
+    Ok(running.collect())
+}
+
+#[cfg(unix)]
+fn uid(process: &sysinfo::Process) -> Option<u32> {
+    process.user_id().map(|uid| **uid)
+}
+
+#[cfg(not(unix))]
+fn uid(_process: &sysinfo::Process) -> Option<u32> {
+    None
+}
+
+/// The host's own name, as the system gives it; empty if it gives none.
+pub fn host_name() -> String {
+    System::host_name().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_very_program_is_among_the_running_ones() {
+        let own = std::env::current_exe().unwrap();
+        assert!(running().unwrap().iter().any(|process| process.program.as_ref() == Some(&own)));
+    }
+}

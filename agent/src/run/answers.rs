@@ -1,0 +1,164 @@
+//! What an outcome of the wire means for what the agent does next.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use offchannel_shared::error_chain::error_chain;
+use offchannel_shared::ids::Epoch;
+use offchannel_shared::signing::request::SKEW_MAX;
+use offchannel_shared::wire::codes;
+
+use super::core::{Chance, Core, InFlight, Moment, SentReport};
+use crate::client::{Answer, Outcome};
+use crate::schedule;
+
+/// How often a device asks whose collector does not know it.
+const UNKNOWN_EVERY: Duration = Duration::from_secs(3600);
+
+impl Core {
+    /// The request of [`Core::poll_send`] has an outcome.
+    pub fn handle_outcome(&mut self, outcome: Outcome, now: Moment, chance: Chance) {
+        let Some(sent) = self.in_flight.take() else { return };
+        match outcome {
+            Outcome::Accepted(answer) => self.accepted(answer, sent, now, chance),
+            Outcome::Later { status, retry_after } => {
+                let wait = match retry_after {
+                    Some(asked) => schedule::retry_after(asked, chance.number),
+                    None => self.backoff.failed(chance.number),
+                };
+                self.wait(wait, now);
+                self.trouble(format!("the collector is busy or has a fault (status {status}); it is asked again"), now);
+            }
+            Outcome::Refused { status, code, message, server_time } => {
+                self.refused(&sent, status, &code, &message, server_time, now, chance);
+            }
+            Outcome::Unreachable(error) => {
+                let wait = self.backoff.failed(chance.number);
+                self.wait(wait, now);
+                self.trouble(format!("the collector cannot be reached: {}", error_chain(&error)), now);
+            }
+        }
+    }
+
+    fn accepted(&mut self, answer: Answer, sent: InFlight, now: Moment, chance: Chance) {
+        let (next_check_in, bundle, server_time) = match (answer, sent) {
+            (Answer::CheckIn(answer), _) => {
+                self.report_wanted |= answer.report_wanted;
+                (answer.next_check_in, answer.bundle, answer.server_time)
+            }
+            (Answer::Report(answer), InFlight::Report(report)) => {
+                if answer.accepted_revision >= report.request.revision {
+                    self.acknowledged(&report);
+                } else {
+                    self.report_not_before = now.mono.saturating_add(schedule::long_wait(chance.number));
+                }
+                (answer.next_check_in, answer.bundle, answer.server_time)
+            }
+            // The client reads an answer as that to its request; these never come.
+            (Answer::Report(_) | Answer::Enrol(_) | Answer::Goodbye, _) => return,
+        };
+        self.record.last_contact = Some(now.wall);
+        self.backoff.succeeded();
+        self.no_trouble();
+        self.interval = schedule::check_in_interval(next_check_in);
+        self.check_in_at = now.mono.saturating_add(schedule::jitter(self.interval, chance.number));
+        self.told_time(server_time, now);
+        self.offered(bundle, now);
+    }
+
+    fn acknowledged(&mut self, report: &SentReport) {
+        let request = &report.request;
+        if request.epoch != self.record.epoch {
+            return;
+        }
+        self.report_wanted = false;
+        self.record.acknowledged = request.revision;
+        self.record.acknowledged_digest = Some(request.digest.clone());
+        // What fell off the front since was counted as lost, but has arrived.
+        let rest = report.transitions.saturating_sub(report.dropped).min(self.record.transitions.len());
+        self.record.transitions.drain(..rest);
+        let told = request.transitions_lost.saturating_add(report.dropped as u64);
+        self.record.transitions_lost = self.record.transitions_lost.saturating_sub(told);
+        self.dirty = true;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "these are the fields of one refusal")]
+    fn refused(
+        &mut self,
+        sent: &InFlight,
+        status: u16,
+        code: &str,
+        message: &str,
+        server_time: Timestamp,
+        now: Moment,
+        chance: Chance,
+    ) {
+        match code {
+            codes::CLOCK_SKEW => {
+                let known = self.clock_offset;
+                self.told_time(server_time, now);
+                // Once with the time that was just told; a second refusal is another problem.
+                if known.is_some() || self.clock_offset.is_none() {
+                    let wait = self.backoff.failed(chance.number);
+                    self.wait(wait, now);
+                    self.trouble(format!("the collector refuses this device's time: {message}"), now);
+                }
+            }
+            codes::DEVICE_UNKNOWN => {
+                self.wait(schedule::jitter(UNKNOWN_EVERY, chance.number), now);
+                let what = format!(
+                    "the collector does not know this device ({message}); stop the agent and enrol it again: \
+                     offchannel-agent enrol --replace --token-file FILE"
+                );
+                self.trouble(what, now);
+            }
+            codes::REVISION_STALE => {
+                // Ours is lower than what we once sent in the same epoch: our memory was put back, by a
+                // backup or a restored image. Counting on from there would reuse revisions with other
+                // content, so a new epoch starts.
+                let wait = self.backoff.failed(chance.number);
+                self.wait(wait, now);
+                let why = "state.json is older than what was reported (restored from a backup or copied from \
+                           another device?); a new epoch was started";
+                tracing::warn!("{why}");
+                self.record.start_epoch(Epoch::from_random(chance.id), why);
+                self.dirty = true;
+                self.refresh(now);
+            }
+            codes::REPLAYED => {
+                // Something between us repeats requests. The next one has a nonce of its own.
+                let wait = self.backoff.failed(chance.number);
+                self.wait(wait, now);
+            }
+            _ => {
+                let wait = schedule::long_wait(chance.number);
+                match sent {
+                    // Check-ins go on, or the device would look silent.
+                    InFlight::Report(_) => self.report_not_before = now.mono.saturating_add(wait),
+                    InFlight::CheckIn => self.wait(wait, now),
+                }
+                self.trouble(format!("the collector refused a request ({status} {code}): {message}"), now);
+            }
+        }
+    }
+
+    fn wait(&mut self, wait: Duration, now: Moment) {
+        self.not_before = now.mono.saturating_add(wait);
+    }
+
+    /// Compares clocks. Between half the allowed difference and all of it nothing changes, so that
+    /// the source health does not flicker.
+    fn told_time(&mut self, server_time: Timestamp, now: Moment) {
+        let offset = server_time.duration_since(now.wall);
+        let allowed = SignedDuration::from_secs(i64::from(SKEW_MAX.as_seconds()));
+        let was_off = self.clock_offset.is_some();
+        if offset.abs() > allowed || (was_off && offset.abs() > allowed / 2) {
+            self.clock_offset = Some(offset);
+        } else {
+            self.clock_offset = None;
+        }
+        if was_off != self.clock_offset.is_some() {
+            self.refresh(now);
+        }
+    }
+}

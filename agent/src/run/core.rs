@@ -1,0 +1,512 @@
+//! What the agent does next. Pure: takes events and the instant, says what to do, does nothing.
+//!
+//! Inputs are `handle_*`, outputs are `poll_*`; the loop in `mod.rs` carries them out. The order
+//! that makes a kill at any moment harmless is enforced here: a revision goes out only when the
+//! record that holds it is saved, a policy comes into force only when it is stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::{DeviceFacts, Platform};
+use offchannel_shared::error_chain::error_chain;
+use offchannel_shared::ids::DeviceId;
+use offchannel_shared::inventory::{Health, Inventory};
+use offchannel_shared::signing::{Envelope, PublicKey};
+use offchannel_shared::wire::{CheckInRequest, ReportRequest, SCHEMA};
+
+use super::inventory::{OwnHealth, reportable};
+use super::policy::InForce;
+use crate::client::Request;
+use crate::schedule::{self, Backoff, Debounce};
+use crate::state::{Record, Sent, Trouble};
+use crate::watch::{Coverage, Hint, Sources};
+
+/// Version of the agent, as it is told to the collector.
+pub const AGENT_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How often folders are looked at that cannot be watched.
+const POLL_EVERY: Duration = Duration::from_secs(60);
+/// Longest wait for a wall-clock instant: clocks are put right meanwhile.
+const WALL_WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// An instant on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The device's wall clock, for what is told.
+    pub wall: Timestamp,
+    /// Time since the start, for what is scheduled.
+    pub mono: Duration,
+}
+
+/// Random values for one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chance {
+    /// For jitter.
+    pub number: u64,
+    /// For an id.
+    pub id: [u8; 16],
+}
+
+/// What does not change while the agent runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who this is.
+    pub device: DeviceId,
+    /// The keys that sign policy bundles.
+    pub signing_keys: Vec<PublicKey>,
+    /// What is scanned.
+    pub platform: Platform,
+    /// Time between two safety scans.
+    pub safety_interval: Duration,
+    /// Seconds to the first check-in, if the collector has just said so at enrolment.
+    pub first_check_in: Option<u32>,
+    /// Whether the record differs from what is on disk, because of what was met at the start.
+    pub unsaved: bool,
+}
+
+/// What to scan.
+#[derive(Debug, Clone)]
+pub struct ScanOrder {
+    /// Only these sources; all if not given.
+    pub only: Option<Sources>,
+    /// Whether to set up watching first.
+    pub replan: bool,
+    /// Whether to forget what was cached.
+    pub forget: bool,
+    /// What to recognise by.
+    pub catalogue: Arc<Catalogue>,
+}
+
+/// What a scan gave.
+#[derive(Debug, Clone)]
+pub struct Scanned {
+    /// Everything that was found.
+    pub inventory: Inventory,
+    /// What the device says of itself.
+    pub facts: DeviceFacts,
+    /// What watching does not cover, if it was set up.
+    pub coverage: Option<Coverage>,
+    /// When the scan began, by the device's clock.
+    pub at: Timestamp,
+}
+
+/// A request that is under way.
+#[derive(Debug, Clone)]
+pub(super) enum InFlight {
+    CheckIn,
+    Report(SentReport),
+}
+
+/// What an acknowledgement of a report covers.
+#[derive(Debug, Clone)]
+pub(super) struct SentReport {
+    pub(super) request: ReportRequest,
+    /// How many of the record's first transitions it carries.
+    pub(super) transitions: usize,
+    /// How many of those fell off the record's front since.
+    pub(super) dropped: usize,
+}
+
+/// The state of the loop.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) settings: Settings,
+    pub(super) record: Record,
+    pub(super) policy: Option<InForce>,
+    pub(super) policy_to_store: Option<(Envelope, InForce)>,
+    pub(super) dirty: bool,
+    pub(super) interval: Duration,
+    pub(super) check_in_at: Duration,
+    pub(super) not_before: Duration,
+    pub(super) report_not_before: Duration,
+    pub(super) backoff: Backoff,
+    pub(super) report_wanted: bool,
+    pub(super) in_flight: Option<InFlight>,
+    /// What the collector's clock shows when ours shows zero, if they differ too much.
+    pub(super) clock_offset: Option<SignedDuration>,
+    /// When what was found was last judged, by the collector's clock.
+    judged_at: Timestamp,
+    staged: Option<SentReport>,
+    save_backoff: Backoff,
+    save_not_before: Duration,
+    contact_saved: Option<Timestamp>,
+    found: Option<(Inventory, DeviceFacts, Timestamp)>,
+    watch: Health,
+    scanning: bool,
+    scan_is_full: bool,
+    forget: bool,
+    hints: Hint,
+    debounce: Debounce,
+    safety_at: Duration,
+    polled: Sources,
+    poll_at: Duration,
+}
+
+impl Core {
+    /// Starts with what is remembered. The first thing it wants is a scan of everything.
+    pub fn new(settings: Settings, record: Record, policy: Option<InForce>, now: Moment, chance: Chance) -> Self {
+        let from_policy = policy.as_ref().map(|p| p.bundle.policy.check_in_every.as_seconds());
+        let seconds = settings.first_check_in.or(from_policy).unwrap_or(0);
+        let interval = schedule::check_in_interval(seconds);
+        let wait = match (&policy, settings.first_check_in) {
+            // Without a policy nothing may be reported: ask for it.
+            (None, _) => Duration::ZERO,
+            (Some(_), Some(_)) => schedule::jitter(interval, chance.number),
+            (Some(_), None) => schedule::splay(&settings.device, interval),
+        };
+        Self {
+            contact_saved: record.last_contact,
+            dirty: settings.unsaved,
+            settings,
+            record,
+            policy,
+            policy_to_store: None,
+            interval,
+            check_in_at: now.mono.saturating_add(wait),
+            not_before: now.mono,
+            report_not_before: now.mono,
+            backoff: Backoff::default(),
+            report_wanted: false,
+            in_flight: None,
+            clock_offset: None,
+            judged_at: now.wall,
+            staged: None,
+            save_backoff: Backoff::default(),
+            save_not_before: now.mono,
+            found: None,
+            watch: Health::Ok,
+            scanning: false,
+            scan_is_full: false,
+            forget: false,
+            hints: Hint::default(),
+            debounce: Debounce::default(),
+            safety_at: now.mono,
+            polled: Sources::new(),
+            poll_at: now.mono,
+        }
+    }
+
+    /// What is remembered now.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The instant by which requests are signed and policies judged: the collector's, where the
+    /// device's clock is known to be off.
+    ///
+    /// The collector's time is taken from its answers only, which TLS protects. Whoever can forge those
+    /// could hold back every report as well, so that believing them costs nothing; not believing them
+    /// would silence every device with an empty clock battery.
+    pub fn time(&self, wall: Timestamp) -> Timestamp {
+        match self.clock_offset {
+            Some(offset) => wall.checked_add(offset).unwrap_or(wall),
+            None => wall,
+        }
+    }
+
+    /// Time has passed: a rule may have come into force, or the policy expired.
+    pub fn handle_timeout(&mut self, now: Moment) {
+        let due = self.policy.as_ref().and_then(|policy| policy.next_change(self.judged_at));
+        if due.is_some_and(|due| due <= self.time(now.wall)) {
+            self.refresh(now);
+        }
+    }
+
+    /// Something on disk changed, perhaps.
+    pub fn handle_hint(&mut self, hint: Hint, now: Moment) {
+        if !hint.is_empty() {
+            self.hints.add(hint);
+            self.debounce.hint(now.mono);
+        }
+    }
+
+    /// A scan is done.
+    pub fn handle_scanned(&mut self, scanned: Scanned, now: Moment, chance: Chance) {
+        self.scanning = false;
+        if self.scan_is_full {
+            self.safety_at = now.mono.saturating_add(schedule::jitter(self.settings.safety_interval, chance.number));
+        }
+        if self.forget {
+            self.safety_at = now.mono;
+        }
+        if let Some(coverage) = scanned.coverage {
+            self.polled = coverage.polled;
+            self.watch = coverage.health;
+        }
+        self.poll_at = now.mono.saturating_add(schedule::jitter(POLL_EVERY, chance.number));
+        // While a new catalogue waits for its own scan, this one recognised too little.
+        if self.forget {
+            return;
+        }
+        let known = self.record.sent.as_ref().map(|sent| &sent.report.facts);
+        self.report_wanted |= self.record.acknowledged > 0 && known.is_some_and(|known| *known != scanned.facts);
+        self.found = Some((scanned.inventory, scanned.facts, scanned.at));
+        self.refresh(now);
+    }
+
+    /// Whether the record was saved.
+    pub fn handle_saved(&mut self, saved: bool, now: Moment, chance: Chance) {
+        if saved {
+            self.dirty = false;
+            self.contact_saved = self.record.last_contact;
+            self.save_backoff.succeeded();
+        } else {
+            // A report that is not on our disk must not reach the collector's: after a crash its
+            // revision would come again with another content.
+            self.staged = None;
+            self.save_not_before = now.mono.saturating_add(self.save_backoff.failed(chance.number));
+        }
+    }
+
+    /// Whether the policy of [`Core::poll_policy`] was stored; only then does it come into force.
+    pub fn handle_policy_stored(&mut self, stored: bool, now: Moment) {
+        let Some((_, policy)) = self.policy_to_store.take() else { return };
+        if !stored {
+            // The collector offers it again with the next answer.
+            return;
+        }
+        let same = self.policy.as_ref().is_some_and(|old| old.finds_the_same_as(&policy));
+        let version = policy.bundle.version;
+        tracing::info!(version, name = %policy.bundle.policy.name, "a policy came into force");
+        self.report_wanted |= version != self.record.policy_version;
+        self.record.policy_version = version;
+        self.record.policy_refused = None;
+        self.dirty = true;
+        self.policy = Some(policy);
+        if same {
+            self.refresh(now);
+        } else {
+            self.found = None;
+            self.forget = true;
+            self.safety_at = now.mono;
+        }
+    }
+
+    /// The loop ends: whatever is worth keeping is saved, and the collector gets a goodbye.
+    pub fn handle_stop(&mut self) {
+        self.dirty |= self.record.last_contact != self.contact_saved;
+        self.in_flight = None;
+    }
+
+    /// Whether the record differs from what is on disk.
+    pub fn is_unsaved(&self) -> bool {
+        self.dirty
+    }
+
+    /// A policy to store now.
+    pub fn poll_policy(&self) -> Option<&Envelope> {
+        self.policy_to_store.as_ref().map(|(envelope, _)| envelope)
+    }
+
+    /// The record, if it must be saved now.
+    pub fn poll_save(&mut self, now: Moment) -> Option<&Record> {
+        self.stage(now);
+        (self.dirty && now.mono >= self.save_not_before).then_some(&self.record)
+    }
+
+    /// What to send now. To be asked after [`Core::poll_save`].
+    pub fn poll_send(&mut self, now: Moment) -> Option<Request> {
+        if self.in_flight.is_some() || now.mono < self.not_before {
+            return None;
+        }
+        if !self.dirty && let Some(staged) = self.staged.take() {
+            let request = Request::Report(Box::new(staged.request.clone()));
+            self.in_flight = Some(InFlight::Report(staged));
+            return Some(request);
+        }
+        if now.mono < self.check_in_at {
+            return None;
+        }
+        self.in_flight = Some(InFlight::CheckIn);
+        Some(Request::CheckIn(CheckInRequest {
+            schema: SCHEMA,
+            epoch: self.record.epoch.clone(),
+            revision: self.record.acknowledged,
+            digest: self.record.acknowledged_digest.clone(),
+            policy_version: self.policy.as_ref().map_or(0, |policy| policy.bundle.version),
+            policy_expires_at: self.policy.as_ref().map(|policy| policy.bundle.expires_at),
+            agent_version: AGENT_VERSION.to_owned(),
+        }))
+    }
+
+    /// What to scan now.
+    pub fn poll_scan(&mut self, now: Moment) -> Option<ScanOrder> {
+        if self.scanning || self.scan_due()? > now.mono {
+            return None;
+        }
+        let hints = std::mem::take(&mut self.hints);
+        self.debounce.clear();
+        self.scanning = true;
+        self.scan_is_full = hints.everything || self.safety_at <= now.mono;
+        let mut only = hints.sources;
+        if self.poll_at <= now.mono {
+            only.extend(&self.polled);
+        }
+        let catalogue = match &self.policy {
+            Some(policy) => Arc::clone(&policy.catalogue),
+            None => Arc::new(Catalogue::built_in()),
+        };
+        Some(ScanOrder {
+            only: (!self.scan_is_full).then_some(only),
+            replan: hints.replan || self.scan_is_full,
+            forget: std::mem::take(&mut self.forget),
+            catalogue,
+        })
+    }
+
+    /// When to ask again, if nothing happens before.
+    pub fn poll_timeout(&self, now: Moment) -> Duration {
+        let scan = (!self.scanning).then(|| self.scan_due()).flatten();
+        let send = self.in_flight.is_none().then(|| {
+            let report = self.report_is_due().then(|| self.report_not_before.max(self.save_not_before_if_dirty()));
+            report.unwrap_or(self.check_in_at).min(self.check_in_at).max(self.not_before)
+        });
+        let save = self.dirty.then_some(self.save_not_before);
+        let policy = self.policy.as_ref().and_then(|policy| {
+            let time = self.time(now.wall);
+            let wait = Duration::try_from(policy.next_change(time)?.duration_since(time)).ok()?;
+            Some(now.mono.saturating_add(wait.min(WALL_WAIT_MAX)))
+        });
+        let next = [scan, send, save, policy].into_iter().flatten().min();
+        next.unwrap_or_else(|| now.mono.saturating_add(WALL_WAIT_MAX))
+    }
+
+    /// Judges what was found anew, because it, the policy, the health or the time has changed.
+    pub fn refresh(&mut self, now: Moment) {
+        let (Some((found, _, at)), Some(policy)) = (&self.found, &self.policy) else { return };
+        let time = self.time(now.wall);
+        let own = OwnHealth {
+            clock: match self.clock_offset {
+                None => Health::Ok,
+                Some(offset) => {
+                    let direction = if offset.is_negative() { "ahead of" } else { "behind" };
+                    Health::Partial(format!(
+                        "this device's clock is more than {} {direction} the collector's; requests carry the collector's time",
+                        offchannel_shared::signing::request::SKEW_MAX
+                    ))
+                }
+            },
+            policy: policy.health(self.record.policy_refused.as_deref(), time),
+            state: self.record.note.clone().map_or(Health::Ok, Health::Partial),
+            watch: self.watch.clone(),
+        };
+        self.judged_at = time;
+        let inventory = reportable(found, policy, self.settings.platform, own, time);
+        let (changed, dropped) = self.record.observe(inventory, *at);
+        self.dirty |= changed;
+        // A report that is under way may carry what fell off; it is lost only if that one is.
+        let flying = match &mut self.in_flight {
+            Some(InFlight::Report(sent)) => Some(sent),
+            Some(InFlight::CheckIn) | None => None,
+        };
+        if let Some(sent) = flying {
+            sent.dropped = sent.dropped.saturating_add(dropped).min(sent.transitions);
+        }
+        if changed {
+            self.staged = None;
+        }
+    }
+
+    /// Keeps why the collector does not hear of us; logs it when it is news.
+    pub(super) fn trouble(&mut self, what: String, now: Moment) {
+        let old = self.record.trouble.as_ref();
+        if old.is_none_or(|trouble| trouble.what != what) {
+            tracing::warn!("{what}");
+            let since = old.map_or(now.wall, |trouble| trouble.since);
+            self.record.trouble = Some(Trouble { since, what });
+            self.dirty = true;
+        }
+    }
+
+    /// The collector hears us again.
+    pub(super) fn no_trouble(&mut self) {
+        if self.record.trouble.take().is_some() {
+            tracing::info!("the collector answers again");
+            self.dirty = true;
+        }
+    }
+
+    fn report_is_due(&self) -> bool {
+        let complete = self.policy.is_some() && self.found.is_some() && self.record.revision > 0;
+        complete && (self.report_wanted || !self.record.is_acknowledged())
+    }
+
+    fn save_not_before_if_dirty(&self) -> Duration {
+        if self.dirty { self.save_not_before } else { Duration::ZERO }
+    }
+
+    fn scan_due(&self) -> Option<Duration> {
+        let poll = (!self.polled.is_empty()).then_some(self.poll_at);
+        [Some(self.safety_at), self.debounce.due(), poll].into_iter().flatten().min()
+    }
+
+    /// Makes the next report, so that it is saved before it is sent.
+    fn stage(&mut self, now: Moment) {
+        let may_go = self.in_flight.is_none() && now.mono >= self.not_before.max(self.report_not_before);
+        if !may_go || !self.report_is_due() {
+            return;
+        }
+        let (Some((_, facts, at)), Some(policy)) = (&self.found, &self.policy) else { return };
+        let Some(digest) = self.record.digest.clone() else { return };
+        let request = ReportRequest {
+            schema: SCHEMA,
+            epoch: self.record.epoch.clone(),
+            revision: self.record.revision,
+            digest,
+            observed_at: *at,
+            policy_version: policy.bundle.version,
+            agent_version: AGENT_VERSION.to_owned(),
+            catalogue_version: Catalogue::version().to_owned(),
+            facts: facts.clone(),
+            inventory: self.record.inventory.clone(),
+            transitions: self.record.transitions.clone(),
+            transitions_lost: self.record.transitions_lost,
+        };
+        // The same report again, later, is no news: a collector that is away for a day must not cost
+        // the disk a write for every attempt.
+        let same = |sent: &Sent| ReportRequest { observed_at: *at, ..sent.report.clone() } == request;
+        if !self.record.sent.as_ref().is_some_and(same) {
+            self.record.sent = Some(Sent { at: now.wall, report: request.clone() });
+            self.dirty = true;
+        }
+        let transitions = request.transitions.len();
+        self.staged = Some(SentReport { request, transitions, dropped: 0 });
+    }
+
+    /// Opens a policy that an answer carried, or takes its absence as a sign that ours is the newest.
+    pub(super) fn offered(&mut self, envelope: Option<Envelope>, now: Moment) {
+        let Some(envelope) = envelope else {
+            if self.record.policy_refused.take().is_some() {
+                self.dirty = true;
+                self.refresh(now);
+            }
+            return;
+        };
+        let at_least = self.record.policy_version;
+        match InForce::offered(&envelope, &self.settings.signing_keys, at_least, self.time(now.wall)) {
+            Ok(new) => {
+                let old = self.policy.as_ref().map(|policy| &policy.bundle);
+                let known = old.is_some_and(|old| {
+                    // A renewal replayed from before would bring back an old placement.
+                    old.version == new.bundle.version && new.bundle.issued_at <= old.issued_at
+                });
+                if !known {
+                    self.policy_to_store = Some((envelope, new));
+                } else if self.record.policy_refused.take().is_some() {
+                    self.dirty = true;
+                    self.refresh(now);
+                }
+            }
+            Err(error) => {
+                let why = format!("a policy was refused: {}", error_chain(&error));
+                if self.record.policy_refused.as_ref() != Some(&why) {
+                    tracing::error!("{why}; the last good one stays in force");
+                    self.record.policy_refused = Some(why);
+                    self.dirty = true;
+                    self.refresh(now);
+                }
+            }
+        }
+    }
+}

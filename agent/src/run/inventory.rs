@@ -1,0 +1,125 @@
+//! From everything that was found to what is reported.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::{Health, Inventory, Sighting, SourceHealth, Unlisted};
+use offchannel_shared::minimise::minimise;
+
+use super::policy::InForce;
+use crate::state::json_size as size;
+
+/// Most bytes of an inventory's sightings as JSON.
+///
+/// Together with [`TRANSITIONS_BYTES`](crate::state::TRANSITIONS_BYTES) and the rest of a report they
+/// stay below the collector's limit even where nothing can be compressed, so that nobody can blind the
+/// agent with a folder full of long random names.
+pub const SIGHTINGS_BYTES: usize = 128 * 1024;
+
+/// The health of the agent's own parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnHealth {
+    /// Whether this device's clock agrees with the collector's.
+    pub clock: Health,
+    /// Whether the policy is the newest and in time.
+    pub policy: Health,
+    /// Whether what the agent remembers is whole.
+    pub state: Health,
+    /// Whether changes are noticed at once.
+    pub watch: Health,
+}
+
+/// What is reported of what was found.
+pub fn reportable(
+    found: &Inventory,
+    policy: &InForce,
+    platform: Platform,
+    own: OwnHealth,
+    now: Timestamp,
+) -> Inventory {
+    let bundle = &policy.bundle;
+    let mut least = minimise(found, &bundle.policy, &policy.catalogue, platform, &bundle.placement, now);
+    let left_out = bound(&mut least, SIGHTINGS_BYTES);
+    let inventory = match left_out {
+        0 => Health::Ok,
+        // Without the number, which would make a new revision of every change beyond the limit.
+        _ => Health::Partial("more was found than a report can hold; every app is named at least once".to_owned()),
+    };
+    let entries = [
+        ("clock", own.clock),
+        ("inventory", inventory),
+        ("policy", own.policy),
+        ("state", own.state),
+        ("watch", own.watch),
+    ];
+    least.sources.extend(entries.map(|(source, health)| SourceHealth { source: source.to_owned(), health }));
+    least.normalise();
+    least
+}
+
+/// Leaves out what does not fit, but the first sighting of each app last. Returns how many went.
+fn bound(inventory: &mut Inventory, most: usize) -> usize {
+    let mut left = most;
+    let mut fits = |size: usize| {
+        let fits = size <= left;
+        if fits {
+            left -= size;
+        }
+        fits
+    };
+    let before = inventory.sightings.len() + inventory.unlisted.len();
+    let mut named = BTreeSet::new();
+    let (first, more): (Vec<Sighting>, Vec<Sighting>) =
+        std::mem::take(&mut inventory.sightings).into_iter().partition(|s| named.insert(s.app.clone()));
+    inventory.sightings.extend(first.into_iter().filter(|sighting| fits(size(sighting))));
+    // Catalogue apps before messengers that only call themselves so: anyone can make up the latter.
+    inventory.sightings.extend(more.into_iter().filter(|sighting| fits(size(sighting))));
+    let unlisted: Vec<Unlisted> = std::mem::take(&mut inventory.unlisted);
+    inventory.unlisted.extend(unlisted.into_iter().filter(|unlisted| fits(size(unlisted))));
+    before - inventory.sightings.len() - inventory.unlisted.len()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use offchannel_shared::ids::AppId;
+    use offchannel_shared::inventory::{Grade, Scope};
+    use offchannel_shared::namespace::Namespace;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sighting(app: u8, identifier: &str) -> Sighting {
+        Sighting {
+            app: AppId::new(format!("a{app}")).unwrap(),
+            source: "desktop-entry".to_owned(),
+            namespace: Namespace::DesktopEntry,
+            identifier: identifier.to_owned(),
+            scope: Scope::System,
+            grade: Grade::Installed,
+            version: None,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_grows_beyond_the_limit_and_every_app_that_can_be_named_is(
+            found in proptest::collection::vec((0u8..4, "[a-z\"é]{0,40}"), 0..60),
+            most in 600usize..4000,
+        ) {
+            let mut inventory = Inventory::default();
+            inventory.sightings = found.iter().map(|(app, identifier)| sighting(*app, identifier)).collect();
+            inventory.normalise();
+            let apps = |inventory: &Inventory| -> BTreeSet<AppId> {
+                inventory.sightings.iter().map(|s| s.app.clone()).collect()
+            };
+            let (all, count) = (apps(&inventory), inventory.sightings.len());
+            let left_out = bound(&mut inventory, most);
+            prop_assert_eq!(inventory.sightings.len() + left_out, count);
+            prop_assert!(inventory.sightings.iter().map(size).sum::<usize>() <= most);
+            // Four apps need less than 4 times 300 bytes.
+            prop_assert!(most < 1200 || apps(&inventory) == all);
+        }
+    }
+}

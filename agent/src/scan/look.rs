@@ -1,0 +1,393 @@
+//! The only way to a device's files for a source.
+//!
+//! Notes every file and folder that was asked for, so that an unchanged place is not read again, and
+//! everything that could not be read. Never follows a link out of an image, never opens anything but
+//! regular files, and reads nothing without a limit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use offchannel_shared::inventory::{Health, Scope};
+
+use super::host::{Host, User, is_absence};
+use super::trouble::{Place, Trouble, Troubles};
+use crate::platform::files::{Stamp, is_executable, open_regular};
+
+/// How many parents of a missing path are asked whether they are missing too.
+const PARENTS_MAX: usize = 8;
+
+/// One look at a device by one source.
+#[derive(Debug)]
+pub struct Look<'a> {
+    host: &'a Host,
+    users: &'a [User],
+    user_troubles: Option<&'a Troubles>,
+    place: Place,
+    asked: BTreeMap<OsString, Option<Stamp>>,
+    links: BTreeSet<PathBuf>,
+    resolved: Option<(PathBuf, PathBuf)>,
+    troubles: Troubles,
+    present: bool,
+    answered: bool,
+    fleeting: bool,
+}
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// A link, to whatever.
+    Link,
+    /// A pipe, a socket, a device.
+    Other,
+}
+
+/// An entry of a folder. Names that are no text are left out: no catalogue can hold them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name in the folder.
+    pub name: String,
+    /// What it is, links not followed.
+    pub kind: Kind,
+}
+
+/// What was asked for and what it was then.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    asked: Vec<(PathBuf, Option<Stamp>)>,
+    links: Vec<(PathBuf, Option<Stamp>)>,
+    fleeting: bool,
+}
+
+impl Seen {
+    /// Whether all of it is now as it was, seen at `looked_at` (microseconds since 1970).
+    pub(super) fn is_unchanged(&self, looked_at: i64) -> bool {
+        let same = |now: io::Result<Metadata>, before: &Option<Stamp>| {
+            let settled = before.is_none_or(|stamp| stamp.settled_at() <= looked_at);
+            settled && now.ok().map(|meta| Stamp::of(&meta)) == *before
+        };
+        !self.fleeting
+            && self.asked.iter().all(|(path, before)| same(std::fs::metadata(path), before))
+            && self.links.iter().all(|(path, before)| same(std::fs::symlink_metadata(path), before))
+    }
+}
+
+impl<'a> Look<'a> {
+    /// A look at this host.
+    pub(super) fn new(host: &'a Host, users: &'a [User]) -> Self {
+        Self {
+            host,
+            users,
+            user_troubles: None,
+            place: Place::System(String::new()),
+            asked: BTreeMap::new(),
+            links: BTreeSet::new(),
+            resolved: None,
+            troubles: Troubles::default(),
+            present: false,
+            answered: false,
+            fleeting: false,
+        }
+    }
+
+    /// The same, where finding the users had these troubles.
+    pub(super) fn with_user_troubles(mut self, troubles: &'a Troubles) -> Self {
+        self.user_troubles = Some(troubles);
+        self
+    }
+
+    /// The device.
+    pub fn host(&self) -> &'a Host {
+        self.host
+    }
+
+    /// All users of the device.
+    pub fn users(&mut self) -> &'a [User] {
+        if let Some(troubles) = self.user_troubles {
+            self.troubles.add_all(troubles);
+        }
+        self.users
+    }
+
+    /// Turns to a place of the system. What cannot be read from now on is told under this name.
+    pub fn system(&mut self, absolute: &str) -> PathBuf {
+        self.place = Place::System(absolute.to_owned());
+        self.host.lexical(absolute)
+    }
+
+    /// Turns to something of the system that has no path.
+    pub fn elsewhere(&mut self, name: &str) {
+        self.place = Place::System(name.to_owned());
+    }
+
+    /// Turns to a place in a user's home folder; `""` is the folder itself.
+    pub fn home(&mut self, user: &User, relative: &str) -> PathBuf {
+        self.place = Place::Home(user.scope.clone());
+        if relative.is_empty() { user.home.clone() } else { user.home.join(relative) }
+    }
+
+    /// Notes that something at the current place could not be read.
+    pub fn trouble(&mut self, trouble: Trouble) {
+        self.troubles.add(&self.place, trouble);
+    }
+
+    /// Notes that this source has something to look at.
+    pub fn is_present(&mut self) {
+        self.present = true;
+    }
+
+    /// Notes that what was found changes without any file changing.
+    pub fn is_fleeting(&mut self) {
+        self.fleeting = true;
+    }
+
+    /// What is there, links followed. `None` if nothing is, or it cannot be known.
+    pub fn stat(&mut self, path: &Path) -> Option<Metadata> {
+        match self.try_stat(path) {
+            Ok(meta) => meta,
+            Err(error) => {
+                self.trouble(Trouble::of(&error));
+                None
+            }
+        }
+    }
+
+    /// Whether a folder is there, links followed.
+    pub fn is_dir(&mut self, path: &Path) -> bool {
+        self.stat(path).is_some_and(|meta| meta.is_dir())
+    }
+
+    /// The whole content of a regular file of at most `limit` bytes.
+    pub fn read(&mut self, path: &Path, limit: u64) -> Option<Vec<u8>> {
+        let meta = self.stat(path)?;
+        if !meta.is_file() {
+            return None;
+        }
+        self.present = true;
+        let result = if meta.len() > limit {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            self.real(path).and_then(|real| read_at_most(&real, limit))
+        };
+        result.map_err(|error| self.trouble(Trouble::of(&error))).ok()
+    }
+
+    /// A regular file of at most `limit` bytes, to be read piece by piece.
+    pub fn open(&mut self, path: &Path, limit: u64) -> Option<impl Read + use<>> {
+        let meta = self.stat(path)?;
+        if !meta.is_file() {
+            return None;
+        }
+        self.present = true;
+        let result = if meta.len() > limit {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            self.real(path).and_then(|real| open_regular(&real))
+        };
+        result.map(|(file, _)| file.take(limit)).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+    }
+
+    /// Whether a folder holds something of this name that is not a broken link. Only the folder is
+    /// noted: it changes when an entry comes or goes.
+    pub fn has(&mut self, dir: &Path, name: &str) -> bool {
+        self.is_dir(dir) && self.real(&dir.join(name)).is_ok_and(|real| std::fs::metadata(real).is_ok())
+    }
+
+    /// Where a link leads, links in its target not followed.
+    pub fn link_target(&mut self, path: &Path) -> Option<PathBuf> {
+        let parent = self.real(path.parent()?).ok()?;
+        std::fs::read_link(parent.join(path.file_name()?)).ok()
+    }
+
+    /// The first bytes of a program that lies in a folder which was listed: a regular file with an
+    /// execute bit. The file itself is not noted.
+    pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
+        let real = self.real(path).ok()?;
+        let meta = std::fs::metadata(&real).ok()?;
+        if !meta.is_file() || !is_executable(&meta) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        let (file, _) = open_regular(&real).map_err(|error| self.trouble(Trouble::of(&error))).ok()?;
+        file.take(count).read_to_end(&mut bytes).map_err(|error| self.trouble(Trouble::of(&error))).ok()?;
+        Some(bytes)
+    }
+
+    /// The first bytes of a regular file, fewer if it is shorter.
+    pub fn read_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
+        if !self.stat(path)?.is_file() {
+            return None;
+        }
+        self.present = true;
+        let read = |real: PathBuf| -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            open_regular(&real)?.0.take(count).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        self.real(path).and_then(read).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+    }
+
+    /// The entries of a folder; none if it is not there. More than `limit` is trouble.
+    pub fn list(&mut self, dir: &Path, limit: usize) -> Vec<Entry> {
+        self.list_up_to(dir, limit, Some(Trouble::TooMany))
+    }
+
+    /// At most `limit` entries of a folder that may well have more of no interest.
+    pub fn list_some(&mut self, dir: &Path, limit: usize) -> Vec<Entry> {
+        self.list_up_to(dir, limit, None)
+    }
+
+    fn list_up_to(&mut self, dir: &Path, limit: usize, beyond: Option<Trouble>) -> Vec<Entry> {
+        if !self.is_dir(dir) {
+            return Vec::new();
+        }
+        let listing = match self.real(dir).and_then(std::fs::read_dir) {
+            Ok(listing) => listing,
+            Err(error) => {
+                if !is_absence(&error) {
+                    self.trouble(Trouble::of(&error));
+                }
+                return Vec::new();
+            }
+        };
+        self.present = true;
+        let mut entries = Vec::new();
+        for (count, entry) in listing.enumerate() {
+            if count >= limit {
+                if let Some(trouble) = beyond {
+                    self.trouble(trouble);
+                }
+                break;
+            }
+            match entry.and_then(|entry| Ok((entry.file_type()?, entry.file_name()))) {
+                Ok((kind, name)) => entries.extend(name.into_string().ok().map(|name| Entry {
+                    name,
+                    kind: if kind.is_file() {
+                        Kind::File
+                    } else if kind.is_dir() {
+                        Kind::Dir
+                    } else if kind.is_symlink() {
+                        Kind::Link
+                    } else {
+                        Kind::Other
+                    },
+                })),
+                Err(error) => self.trouble(Trouble::of(&error)),
+            }
+        }
+        entries
+    }
+
+    /// The names of the folders in a folder, links to folders among them.
+    pub fn folders(&mut self, dir: &Path, limit: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in self.list(dir, limit) {
+            if entry.kind == Kind::Dir || (entry.kind == Kind::Link && self.is_dir(&dir.join(&entry.name))) {
+                names.push(entry.name);
+            }
+        }
+        names
+    }
+
+    /// The scope of the user with this number; that of the system for services.
+    pub fn scope_of(&self, uid: u32) -> Scope {
+        if let Some(user) = self.users.iter().find(|user| user.uid == Some(uid)) {
+            return user.scope.clone();
+        }
+        if uid < 1000 { Scope::System } else { self.host.scope_of(uid.to_string().as_bytes()) }
+    }
+
+    /// The health of the source after this look.
+    pub(super) fn health(&self) -> Health {
+        self.troubles.health(self.present, self.answered)
+    }
+
+    /// What was asked for, and what could not be read.
+    pub(super) fn into_parts(self) -> (Seen, Troubles) {
+        let asked = self.asked.into_iter().map(|(path, stamp)| (PathBuf::from(path), stamp)).collect();
+        let link = |path: PathBuf| {
+            let stamp = std::fs::symlink_metadata(&path).ok().map(|meta| Stamp::of(&meta));
+            (path, stamp)
+        };
+        let links = self.links.into_iter().map(link).collect();
+        (Seen { asked, links, fleeting: self.fleeting }, self.troubles)
+    }
+
+    fn try_stat(&mut self, path: &Path) -> io::Result<Option<Metadata>> {
+        let real = self.real(path)?;
+        let known = |path: &Path| matches!(self.asked.get(path.as_os_str()), Some(None));
+        if real.ancestors().take(PARENTS_MAX).any(known) {
+            return Ok(None);
+        }
+        match std::fs::metadata(&real) {
+            Ok(meta) => {
+                self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
+                Ok(Some(meta))
+            }
+            Err(error) if is_absence(&error) => {
+                // A home without browsers has hundreds of missing paths and one missing folder:
+                // only that one is asked for again.
+                let mut missing = real.as_path();
+                for parent in real.ancestors().skip(1).take(PARENTS_MAX) {
+                    let gone = |error: io::Error| is_absence(&error);
+                    if self.asked.contains_key(parent.as_os_str()) || !std::fs::metadata(parent).is_err_and(gone) {
+                        break;
+                    }
+                    missing = parent;
+                }
+                self.asked.insert(missing.as_os_str().to_owned(), None);
+                self.answered |= matches!(self.place, Place::Home(_));
+                Ok(None)
+            }
+            Err(error) => {
+                self.asked.insert(real.into_os_string(), None);
+                Err(error)
+            }
+        }
+    }
+
+    /// Where a path under the root really is. Most come in runs from one folder, so that folder's
+    /// place is kept.
+    fn real(&mut self, path: &Path) -> io::Result<PathBuf> {
+        if self.host.is_live() {
+            return Ok(path.to_owned());
+        }
+        let mut links = Vec::new();
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return self.host.resolve(path, &mut links);
+        };
+        let cached = self.resolved.as_ref().filter(|(lexical, _)| lexical.as_os_str() == parent.as_os_str());
+        let real_parent = match cached {
+            Some((_, real)) => real.clone(),
+            None if parent.starts_with(self.host.root()) => {
+                let real = self.host.resolve(parent, &mut links)?;
+                self.resolved = Some((parent.to_owned(), real.clone()));
+                real
+            }
+            // The root itself.
+            None => return self.host.resolve(path, &mut links),
+        };
+        let real = real_parent.join(name);
+        let is_link = std::fs::symlink_metadata(&real).is_ok_and(|meta| meta.is_symlink());
+        let real = if is_link { self.host.resolve(&real, &mut links)? } else { real };
+        self.links.extend(links);
+        Ok(real)
+    }
+}
+
+fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let (file, meta) = open_regular(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(limit)).unwrap_or_default());
+    // One more than the limit, to tell a file that has grown meanwhile.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}

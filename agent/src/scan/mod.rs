@@ -1,0 +1,10 @@
+//! Scanning: sources find artefacts, the catalogue recognises sightings.
+
+pub mod host;
+pub mod look;
+mod pseudonym;
+pub mod scanner;
+pub mod source;
+pub mod sources;
+mod trouble;
+mod users;

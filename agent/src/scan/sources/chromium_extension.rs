@@ -1,0 +1,106 @@
+//! Extensions of Chromium-family browsers.
+//!
+//! Only names of folders are read: the browser keeps an extension as
+//! `Extensions/<id>/<version>_<n>/manifest.json`. Its preferences, which would tell more (what is
+//! switched off, what was loaded from elsewhere), hold visited sites as well and are never opened.
+
+use std::path::{Path, PathBuf};
+
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::{Artefact, Grade};
+use offchannel_shared::namespace::Namespace;
+
+use super::browsers::chromium_profiles;
+use super::desktop_file::is_chromium_id;
+use crate::scan::host::Host;
+use crate::scan::look::Look;
+use crate::scan::source::Source;
+
+/// Most extensions of a profile, or versions of an extension, that are looked at.
+const ENTRIES_MAX: usize = 1024;
+
+/// Extensions of Chromium-family browsers.
+#[derive(Debug)]
+pub struct ChromiumExtension;
+
+impl Source for ChromiumExtension {
+    fn id(&self) -> &'static str {
+        "chromium-extension"
+    }
+
+    fn about(&self) -> &'static str {
+        "extensions of Chrome, Chromium, Edge, Brave, Vivaldi, Opera and their relatives"
+    }
+
+    fn platforms(&self) -> &'static [Platform] {
+        &[Platform::Linux]
+    }
+
+    fn watch(&self, host: &Host) -> Vec<PathBuf> {
+        let users = host.users();
+        let mut look = Look::new(host, &users);
+        let mut profiles = Vec::new();
+        for user in &users {
+            profiles.extend(chromium_profiles(&mut look, user));
+        }
+        profiles.into_iter().map(|profile| profile.join("Extensions")).collect()
+    }
+
+    fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        for user in look.users() {
+            for profile in chromium_profiles(look, user) {
+                let dir = profile.join("Extensions");
+                for id in look.folders(&dir, ENTRIES_MAX) {
+                    if !is_chromium_id(&id) {
+                        continue;
+                    }
+                    let Some(version) = newest(look, &dir.join(&id)) else { continue };
+                    found(&Artefact {
+                        namespace: Namespace::ChromiumExtension,
+                        identifier: &id,
+                        name: None,
+                        version: Some(&version),
+                        publisher: None,
+                        scope: &user.scope,
+                        grade: Grade::Extension,
+                        categories: "",
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The newest version of an extension that is complete.
+fn newest(look: &mut Look<'_>, dir: &Path) -> Option<String> {
+    let mut folders = look.folders(dir, ENTRIES_MAX);
+    folders.sort_by_cached_key(|folder| numbers(folder));
+    let mut newest_first = folders.into_iter().rev();
+    let folder = newest_first.find(|folder| look.has(&dir.join(folder), "manifest.json"))?;
+    Some(folder.split('_').next().unwrap_or_default().to_owned())
+}
+
+/// `1.20.3_0` as numbers, for comparison. Chromium versions have up to four.
+fn numbers(folder: &str) -> Vec<u64> {
+    folder.split(['.', '_']).map(|part| part.parse().unwrap_or_default()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn versions_compare_as_numbers(a in prop::collection::vec(0_u64..1000, 1..5), b in prop::collection::vec(0_u64..1000, 1..5)) {
+            let text = |v: &[u64]| v.iter().map(u64::to_string).collect::<Vec<_>>().join(".");
+            prop_assert_eq!(numbers(&text(&a)).cmp(&numbers(&text(&b))), a.cmp(&b));
+        }
+
+        #[test]
+        fn any_folder_name_is_compared_without_panic(name: String) {
+            let _ = numbers(&name);
+        }
+    }
+}

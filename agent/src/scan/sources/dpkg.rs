@@ -1,0 +1,255 @@
+//! Debian packages, from dpkg's own database.
+//!
+//! Nothing else of `/var/lib/dpkg` is read: its `info` folder holds thousands of files and says no
+//! more about what is installed.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use memchr::{memchr, memmem};
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::{Artefact, Grade, Scope};
+use offchannel_shared::namespace::Namespace;
+
+use crate::scan::host::Host;
+use crate::scan::look::Look;
+use crate::scan::source::Source;
+use crate::scan::trouble::Trouble;
+
+/// Largest database that is read; one with all 60,000 packages of Debian has about 60 MB.
+const STATUS_MAX: u64 = 128 * 1024 * 1024;
+
+/// Largest description of one package, in bytes.
+const STANZA_MAX: usize = 1024 * 1024;
+
+/// How much of the database is in memory at a time, unless a description is larger.
+const PIECE: usize = 64 * 1024;
+
+/// Most files in `status.d`.
+const STATUS_D_MAX: usize = 4096;
+
+/// Debian packages.
+#[derive(Debug)]
+pub struct Dpkg;
+
+impl Source for Dpkg {
+    fn id(&self) -> &'static str {
+        "dpkg"
+    }
+
+    fn about(&self) -> &'static str {
+        "Debian packages (/var/lib/dpkg/status, and status.d of small container images)"
+    }
+
+    fn platforms(&self) -> &'static [Platform] {
+        &[Platform::Linux]
+    }
+
+    fn watch(&self, host: &Host) -> Vec<PathBuf> {
+        vec![host.path("/var/lib/dpkg")]
+    }
+
+    fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        let status = look.system("/var/lib/dpkg/status");
+        read_packages(look, &status, None, found);
+        // Images without dpkg itself keep one file per package, without a status: it is installed.
+        let dir = look.system("/var/lib/dpkg/status.d");
+        for entry in look.list(&dir, STATUS_D_MAX) {
+            if !entry.name.ends_with(".md5sums") {
+                read_packages(look, &dir.join(&entry.name), Some(Grade::Installed), found);
+            }
+        }
+    }
+}
+
+fn read_packages(
+    look: &mut Look<'_>,
+    path: &std::path::Path,
+    unless_said: Option<Grade>,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
+    let Some(mut file) = look.open(path, STATUS_MAX) else { return };
+    let mut malformed = false;
+    let result = for_each_stanza(&mut file, |stanza| match Package::parse(stanza) {
+        Some(package) => {
+            let grade = if package.status.is_empty() { unless_said } else { grade(package.status) };
+            let Some(grade) = grade else { return };
+            found(&Artefact {
+                namespace: Namespace::Dpkg,
+                identifier: package.name,
+                name: None,
+                version: package.version,
+                publisher: package.maintainer,
+                scope: &Scope::System,
+                grade,
+                categories: "",
+            });
+        }
+        None => malformed = true,
+    });
+    if let Err(error) = result {
+        look.trouble(Trouble::of(&error));
+    }
+    if malformed {
+        look.trouble(Trouble::Malformed);
+    }
+}
+
+/// What the third word of a status means (dpkg(1), "Package states").
+///
+/// A package whose triggers are outstanding is configured and works. One that is unpacked or half
+/// done is between two states; the next change of the database says which it became.
+fn grade(status: &str) -> Option<Grade> {
+    match status.split_ascii_whitespace().nth(2)? {
+        "installed" | "triggers-awaited" | "triggers-pending" => Some(Grade::Installed),
+        "config-files" => Some(Grade::Residual),
+        _ => None,
+    }
+}
+
+/// The fields of a package that matter here; all of them stand on one line (deb822(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Package<'a> {
+    name: &'a str,
+    status: &'a str,
+    version: Option<&'a str>,
+    maintainer: Option<&'a str>,
+}
+
+impl<'a> Package<'a> {
+    /// `None` if the text names no package.
+    fn parse(stanza: &'a [u8]) -> Option<Self> {
+        let (mut name, mut status, mut version, mut maintainer) = (None, None, None, None);
+        let mut rest = stanza;
+        while !rest.is_empty() && (name.is_none() || status.is_none() || version.is_none() || maintainer.is_none()) {
+            let (line, after) = match memchr(b'\n', rest) {
+                Some(end) => (rest.get(..end)?, rest.get(end + 1..)?),
+                None => (rest, &[][..]),
+            };
+            rest = after;
+            // The first byte decides for nearly all lines.
+            let slot = match line.first() {
+                Some(b'P' | b'p') => (&mut name, "package:"),
+                Some(b'S' | b's') => (&mut status, "status:"),
+                Some(b'V' | b'v') => (&mut version, "version:"),
+                Some(b'M' | b'm') => (&mut maintainer, "maintainer:"),
+                _ => continue,
+            };
+            let (field, key) = slot;
+            let Some((start, value)) = line.split_at_checked(key.len()) else { continue };
+            if field.is_none() && start.eq_ignore_ascii_case(key.as_bytes()) {
+                *field = std::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty());
+            }
+        }
+        Some(Self { name: name?, status: status.unwrap_or_default(), version, maintainer })
+    }
+}
+
+/// Calls `each` for every block of lines between empty lines. Holds one piece at a time: a database
+/// is a megabyte, and an agent that stays for weeks should not.
+fn for_each_stanza(reader: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let gap = memmem::Finder::new(b"\n\n");
+    let mut each = |stanza: &[u8]| {
+        let stanza = stanza.trim_ascii();
+        if !stanza.is_empty() {
+            each(stanza);
+        }
+    };
+    let mut piece = vec![0; PIECE];
+    let mut filled = 0;
+    loop {
+        let count = match reader.read(piece.get_mut(filled..).unwrap_or_default()) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if count == 0 {
+            each(piece.get(..filled).unwrap_or_default());
+            return Ok(());
+        }
+        filled += count;
+        let mut start = 0;
+        while let Some(rest) = piece.get(start..filled) {
+            let Some(end) = gap.find(rest) else { break };
+            each(rest.get(..end).unwrap_or_default());
+            start += end + 2;
+        }
+        piece.copy_within(start..filled, 0);
+        filled -= start;
+        if filled == piece.len() {
+            if filled >= STANZA_MAX {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            piece.resize(filled * 2, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stanzas(bytes: &[u8]) -> Vec<String> {
+        let mut all = Vec::new();
+        for_each_stanza(&mut &*bytes, |stanza| all.push(String::from_utf8_lossy(stanza).into_owned())).unwrap();
+        all
+    }
+
+    #[test]
+    fn a_package_is_read_and_the_rest_is_skipped() {
+        let stanza = b"Package: gajim\nStatus: hold ok installed\nPriority: optional\nMaintainer: Debian <d@d>\n\
+            Version: 1.7.3-1\nDescription: chat\n Version: 9\n Package: other";
+        let package = Package::parse(stanza).unwrap();
+        assert_eq!((package.name, package.version), ("gajim", Some("1.7.3-1")));
+        assert_eq!(package.maintainer, Some("Debian <d@d>"));
+        assert_eq!(grade(package.status), Some(Grade::Installed));
+    }
+
+    #[test]
+    fn only_configured_packages_are_installed() {
+        for (state, expected) in [
+            ("install ok installed", Some(Grade::Installed)),
+            ("install reinstreq installed", Some(Grade::Installed)),
+            ("install ok triggers-pending", Some(Grade::Installed)),
+            ("install ok triggers-awaited", Some(Grade::Installed)),
+            ("deinstall ok config-files", Some(Grade::Residual)),
+            ("install ok unpacked", None),
+            ("install ok half-configured", None),
+            ("install reinstreq half-installed", None),
+            ("purge ok not-installed", None),
+            ("", None),
+        ] {
+            assert_eq!(grade(state), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_description_may_be_larger_than_a_piece_but_not_endless() {
+        let long = format!("Package: a\nDescription: {}\n\nPackage: b\n", "x".repeat(3 * PIECE));
+        assert_eq!(stanzas(long.as_bytes()).len(), 2);
+        let endless = vec![b'x'; 4 * STANZA_MAX];
+        let error = for_each_stanza(&mut &*endless, |_| {}).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = for_each_stanza(&mut &*bytes, |stanza| drop(Package::parse(stanza)));
+        }
+
+        #[test]
+        fn packages_are_read_back(names in prop::collection::vec("[a-z0-9][a-z0-9+.-]{1,20}", 0..50)) {
+            let text: String = names.iter().map(|name| {
+                format!("Package: {name}\nStatus: install ok installed\nVersion: 1:{name}\nDescription: x\n .\n y\n\n")
+            }).collect();
+            let mut read = Vec::new();
+            for_each_stanza(&mut text.as_bytes(), |stanza| {
+                read.extend(Package::parse(stanza).map(|package| package.name.to_owned()));
+            }).unwrap();
+            prop_assert_eq!(read, names);
+        }
+    }
+}

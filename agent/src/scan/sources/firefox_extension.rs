@@ -1,0 +1,128 @@
+//! Extensions of Firefox-family browsers, from the list that each profile keeps.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::{Artefact, Grade};
+use offchannel_shared::namespace::Namespace;
+use serde::Deserialize;
+
+use super::browsers::firefox_profiles;
+use crate::scan::host::Host;
+use crate::scan::look::Look;
+use crate::scan::source::Source;
+use crate::scan::trouble::Trouble;
+
+/// Largest list of extensions that is read.
+const LIST_MAX: u64 = 16 * 1024 * 1024;
+
+/// Extensions of Firefox-family browsers.
+#[derive(Debug)]
+pub struct FirefoxExtension;
+
+/// `extensions.json`; everything else in it is skipped.
+#[derive(Debug, Deserialize)]
+struct List<'a> {
+    #[serde(borrow)]
+    addons: Vec<Addon<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Addon<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    version: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    location: Cow<'a, str>,
+    #[serde(default)]
+    active: bool,
+}
+
+impl Source for FirefoxExtension {
+    fn id(&self) -> &'static str {
+        "firefox-extension"
+    }
+
+    fn about(&self) -> &'static str {
+        "extensions of Firefox, LibreWolf and their relatives"
+    }
+
+    fn platforms(&self) -> &'static [Platform] {
+        &[Platform::Linux]
+    }
+
+    /// The folders of the extensions themselves: a profile's own folder changes all the time.
+    fn watch(&self, host: &Host) -> Vec<PathBuf> {
+        let users = host.users();
+        let mut look = Look::new(host, &users);
+        let mut profiles = Vec::new();
+        for user in &users {
+            profiles.extend(firefox_profiles(&mut look, user));
+        }
+        profiles.into_iter().map(|profile| profile.join("extensions")).collect()
+    }
+
+    fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        for user in look.users() {
+            for profile in firefox_profiles(look, user) {
+                let Some(bytes) = look.read(&profile.join("extensions.json"), LIST_MAX) else { continue };
+                let Ok(list) = serde_json::from_slice::<List<'_>>(&bytes) else {
+                    look.trouble(Trouble::Malformed);
+                    continue;
+                };
+                for addon in list.addons.iter().filter(|addon| addon.counts()) {
+                    found(&Artefact {
+                        namespace: Namespace::FirefoxExtension,
+                        identifier: &addon.id,
+                        name: None,
+                        version: addon.version.as_deref(),
+                        publisher: None,
+                        scope: &user.scope,
+                        grade: Grade::Extension,
+                        categories: "",
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Addon<'_> {
+    /// An extension, switched on, that did not come with the browser: the locations `app-builtin`
+    /// and `app-system-...` are the browser's own.
+    fn counts(&self) -> bool {
+        let own = self.location.starts_with("app-builtin") || self.location.starts_with("app-system-");
+        self.kind == "extension" && self.active && !own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_active_extensions_of_the_user_count() {
+        let json = br#"{"schemaVersion":37,"addons":[
+            {"id":"a@x","version":"1.0","type":"extension","location":"app-profile","active":true,"defaultLocale":{"name":"A"}},
+            {"id":"off@x","version":"1.0","type":"extension","location":"app-profile","active":false},
+            {"id":"theme@x","version":null,"type":"theme","location":"app-profile","active":true},
+            {"id":"screenshots@mozilla.org","type":"extension","location":"app-builtin-addons","active":true},
+            {"id":"pocket@mozilla.org","type":"extension","location":"app-system-defaults","active":true}]}"#;
+        let list: List<'_> = serde_json::from_slice(json).unwrap();
+        let ids: Vec<_> = list.addons.iter().filter(|addon| addon.counts()).map(|addon| &addon.id).collect();
+        assert_eq!(ids, ["a@x"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = serde_json::from_slice::<List<'_>>(&bytes);
+        }
+    }
+}

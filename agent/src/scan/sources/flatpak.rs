@@ -1,0 +1,188 @@
+//! Flatpak applications of the system and of each user.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::{Artefact, Grade, Scope};
+use offchannel_shared::namespace::Namespace;
+
+use crate::scan::host::{Host, User};
+use crate::scan::look::Look;
+use crate::scan::source::Source;
+
+/// Most applications of one installation that are looked at.
+const APPS_MAX: usize = 4096;
+
+/// How much of an application's AppStream file is read: the releases stand near its end, after the
+/// translations of the description, or not far from its beginning.
+const METAINFO_MAX: u64 = 512 * 1024;
+
+/// Largest configuration file of an installation.
+const CONF_MAX: u64 = 64 * 1024;
+
+/// The installation of all users.
+const SYSTEM: &str = "/var/lib/flatpak";
+
+/// Further ones, one configuration file or more.
+const INSTALLATIONS: &str = "/etc/flatpak/installations.d";
+
+/// The installation of one user.
+const HOME: &str = ".local/share/flatpak";
+
+/// Flatpak applications; runtimes are none.
+#[derive(Debug)]
+pub struct Flatpak;
+
+impl Source for Flatpak {
+    fn id(&self) -> &'static str {
+        "flatpak"
+    }
+
+    fn about(&self) -> &'static str {
+        "Flatpak applications of the system and of all users"
+    }
+
+    fn platforms(&self) -> &'static [Platform] {
+        &[Platform::Linux]
+    }
+
+    fn watch(&self, host: &Host) -> Vec<PathBuf> {
+        let users = host.users();
+        let home = users.iter().map(|user| user.home.join(HOME).join("app"));
+        std::iter::once(host.path(&format!("{SYSTEM}/app"))).chain(home).collect()
+    }
+
+    fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        let mut installed = BTreeSet::new();
+        let app = look.system(SYSTEM).join("app");
+        read_installation(look, &app, &Scope::System, &mut installed, found);
+        for base in further_installations(look) {
+            let app = look.system(&base).join("app");
+            read_installation(look, &app, &Scope::System, &mut installed, found);
+        }
+        for user in look.users() {
+            let mut own = installed.clone();
+            let app = look.home(user, HOME).join("app");
+            read_installation(look, &app, &user.scope, &mut own, found);
+            read_leftovers(look, user, &own, found);
+        }
+    }
+}
+
+/// Reads `app/<id>/current/active`: a folder without an active deployment is no installation.
+fn read_installation(
+    look: &mut Look<'_>,
+    app: &Path,
+    scope: &Scope,
+    installed: &mut BTreeSet<String>,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
+    for id in look.folders(app, APPS_MAX) {
+        let active = app.join(&id).join("current/active");
+        if !look.is_dir(&active) {
+            continue;
+        }
+        let file = active.join(format!("export/share/metainfo/{id}.metainfo.xml"));
+        let older = active.join(format!("files/share/appdata/{id}.appdata.xml"));
+        let xml = look.read_head(&file, METAINFO_MAX).or_else(|| look.read_head(&older, METAINFO_MAX));
+        let version = xml.as_deref().and_then(newest_release);
+        found(&artefact(&id, version, scope, Grade::Installed));
+        installed.insert(id);
+    }
+}
+
+/// The data of applications that are not installed any more.
+fn read_leftovers(look: &mut Look<'_>, user: &User, installed: &BTreeSet<String>, found: &mut dyn FnMut(&Artefact<'_>)) {
+    let data = look.home(user, ".var/app");
+    for id in look.folders(&data, APPS_MAX) {
+        if !installed.contains(&id) {
+            found(&artefact(&id, None, &user.scope, Grade::Residual));
+        }
+    }
+}
+
+fn artefact<'a>(id: &'a str, version: Option<&'a str>, scope: &'a Scope, grade: Grade) -> Artefact<'a> {
+    Artefact {
+        namespace: Namespace::Flatpak,
+        identifier: id,
+        name: None,
+        version,
+        publisher: None,
+        scope,
+        grade,
+        categories: "",
+    }
+}
+
+fn further_installations(look: &mut Look<'_>) -> Vec<String> {
+    let dir = look.system(INSTALLATIONS);
+    let mut paths = Vec::new();
+    for entry in look.list(&dir, 64) {
+        if entry.name.ends_with(".conf") {
+            let bytes = look.read(&dir.join(&entry.name), CONF_MAX).unwrap_or_default();
+            paths.extend(installation_paths(&bytes).map(str::to_owned));
+        }
+    }
+    paths
+}
+
+/// `Path` of every installation in a file of flatpak-installation(5).
+fn installation_paths(conf: &[u8]) -> impl Iterator<Item = &str> {
+    let text = conf.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    text.filter_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "Path").then(|| value.trim()).filter(|path| path.starts_with('/'))
+    })
+}
+
+/// The version of the first release of an AppStream file, which by its specification is the newest.
+///
+/// Not an XML parser: looks for `version="..."` in the first `<release ...>` tag, which is how the
+/// tools write it. A file that is written in another way gives no version.
+fn newest_release(xml: &[u8]) -> Option<&str> {
+    let start = memchr::memmem::find(xml, b"<release ")?;
+    let tag = xml.get(start..)?;
+    let tag = tag.get(..memchr::memchr(b'>', tag)?)?;
+    let tag = std::str::from_utf8(tag).ok()?;
+    let (_, rest) = tag.split_once(" version=")?;
+    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let (version, _) = rest.get(1..)?.split_once(quote)?;
+    (!version.is_empty()).then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_release_is_the_first() {
+        let xml = b"<component><releases>\n<release date=\"2024-01-01\" version=\"5.1.0\"/><release version='5.0'>";
+        assert_eq!(newest_release(xml), Some("5.1.0"));
+        for none in ["<releases></releases>", "<release >", "<release version=>", "<release version=\"\"/>"] {
+            assert_eq!(newest_release(none.as_bytes()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn further_installations_are_absolute_paths() {
+        let conf = b"[Installation \"extra\"]\nPath=/srv/flatpak\nDisplayName=Extra\nPath = relative\n";
+        assert_eq!(installation_paths(conf).collect::<Vec<_>>(), ["/srv/flatpak"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>, text: String) {
+            let _ = (newest_release(&bytes), installation_paths(&bytes).count());
+            let _ = newest_release(format!("<release version={text}>").as_bytes());
+        }
+
+        #[test]
+        fn a_version_is_read_back(version in "[0-9][0-9a-z.~-]{0,20}") {
+            let xml = format!("<release type=\"stable\" version=\"{version}\" date=\"x\"/>");
+            prop_assert_eq!(newest_release(xml.as_bytes()), Some(version.as_str()));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The table of all sources, and the tests that walk it.
+
+mod appimage;
+mod browsers;
+mod chromium_extension;
+mod desktop_entry;
+mod desktop_file;
+mod dpkg;
+mod firefox_extension;
+mod flatpak;
+mod processes;
+mod snap;
+mod unpacked;
+mod web_app;
+
+use super::source::Source;
+
+/// All sources, sorted by id.
+pub const SOURCES: &[&dyn Source] = &[
+    &appimage::Appimage,
+    &chromium_extension::ChromiumExtension,
+    &desktop_entry::DesktopEntry,
+    &dpkg::Dpkg,
+    &firefox_extension::FirefoxExtension,
+    &flatpak::Flatpak,
+    &processes::Processes,
+    &snap::Snap,
+    &unpacked::Unpacked,
+    &web_app::WebApp,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::SOURCES;
+
+    #[test]
+    fn ids_are_sorted_and_unique() {
+        assert!(SOURCES.is_sorted_by(|a, b| a.id() < b.id()));
+    }
+
+    #[test]
+    fn every_source_says_what_it_looks_at_and_where() {
+        for source in SOURCES {
+            let id = source.id();
+            assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{id}");
+            let about = source.about();
+            assert!((20..100).contains(&about.len()) && !about.contains('\n') && !about.ends_with('.'), "{id}: {about}");
+            assert!(!source.platforms().is_empty(), "{id} has no platform");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Programs unpacked by hand under `/opt` and in home folders.
+//!
+//! A program file counts only with a second sign in its folder that a whole program was unpacked
+//! there: Chromium's sandbox helper or resource packs, an Electron archive, a desktop file, Qt's
+//! configuration, an updater. A name alone accuses nobody; a lone file in `~/bin` is no sign.
+
+use std::path::{Path, PathBuf};
+
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::{Artefact, Grade, Scope};
+use offchannel_shared::namespace::Namespace;
+
+use crate::scan::host::Host;
+use crate::scan::look::{Entry, Kind, Look};
+use crate::scan::source::Source;
+
+/// Most entries of one folder that are looked at. Larger folders hold no unpacked program, and
+/// people have folders with a hundred thousand pictures: what is beyond is not worth telling.
+const ENTRIES_MAX: usize = 2048;
+
+/// Most folders below one place that are looked into.
+const FOLDERS_MAX: usize = 256;
+
+/// Most program files of one folder that are opened.
+const PROGRAMS_MAX: usize = 64;
+
+/// Folders of one user; the first is the home folder itself.
+const HOME: [&str; 7] = ["", "Applications", "Downloads", ".local/bin", ".local/opt", ".local/share", "bin"];
+
+/// Files beside a program that say that it was unpacked as a whole.
+const SIGNS: [&str; 8] = [
+    "Updater",
+    "app.asar",
+    "chrome-sandbox",
+    "chrome_100_percent.pak",
+    "icudtl.dat",
+    "qt.conf",
+    "resources.pak",
+    "v8_context_snapshot.bin",
+];
+
+/// Programs unpacked by hand.
+#[derive(Debug)]
+pub struct Unpacked;
+
+impl Source for Unpacked {
+    fn id(&self) -> &'static str {
+        "unpacked"
+    }
+
+    fn about(&self) -> &'static str {
+        "programs unpacked by hand under /opt and in home folders"
+    }
+
+    fn platforms(&self) -> &'static [Platform] {
+        &[Platform::Linux]
+    }
+
+    fn watch(&self, host: &Host) -> Vec<PathBuf> {
+        let users = host.users();
+        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.home.join(folder)));
+        std::iter::once(host.path("/opt")).chain(home).collect()
+    }
+
+    fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        let opt = look.system("/opt");
+        for vendor in subfolders(look, &opt) {
+            read_folder(look, &vendor, &Scope::System, found);
+            for product in subfolders(look, &vendor) {
+                read_folder(look, &product, &Scope::System, found);
+            }
+        }
+        for user in look.users() {
+            for folder in HOME {
+                let dir = look.home(user, folder);
+                read_folder(look, &dir, &user.scope, found);
+                for inner in subfolders(look, &dir) {
+                    read_folder(look, &inner, &user.scope, found);
+                }
+            }
+        }
+    }
+}
+
+/// The folders in a folder, hidden ones and links left out.
+fn subfolders(look: &mut Look<'_>, dir: &Path) -> Vec<PathBuf> {
+    let entries = look.list_some(dir, ENTRIES_MAX);
+    let folders = entries.iter().filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.'));
+    folders.take(FOLDERS_MAX).map(|entry| dir.join(&entry.name)).collect()
+}
+
+fn read_folder(look: &mut Look<'_>, dir: &Path, scope: &Scope, found: &mut dyn FnMut(&Artefact<'_>)) {
+    let entries = look.list_some(dir, ENTRIES_MAX);
+    if !has_sign(look, dir, &entries) {
+        return;
+    }
+    let programs = entries.iter().filter(|entry| may_be_program(entry)).take(PROGRAMS_MAX);
+    for entry in programs {
+        let Some(head) = look.program_head(&dir.join(&entry.name), 11) else { continue };
+        // AppImages are the source appimage's.
+        if !head.starts_with(b"\x7fELF") || head.get(8..10) == Some(b"AI") {
+            continue;
+        }
+        found(&Artefact {
+            namespace: Namespace::Executable,
+            identifier: &entry.name,
+            name: None,
+            version: None,
+            publisher: None,
+            scope,
+            grade: Grade::Installed,
+            categories: "",
+        });
+    }
+}
+
+fn has_sign(look: &mut Look<'_>, dir: &Path, entries: &[Entry]) -> bool {
+    let files = || entries.iter().filter(|entry| entry.kind == Kind::File);
+    if files().any(|entry| SIGNS.contains(&entry.name.as_str()) || entry.name.ends_with(".desktop")) {
+        return true;
+    }
+    let resources = entries.iter().any(|entry| entry.kind == Kind::Dir && entry.name == "resources");
+    let electron = dir.join("resources");
+    resources && (look.has(&electron, "app.asar") || look.has(&electron, "app"))
+}
+
+fn may_be_program(entry: &Entry) -> bool {
+    entry.kind == Kind::File && !entry.name.ends_with(".so") && !entry.name.contains(".so.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signs_are_sorted_and_libraries_are_no_programs() {
+        assert!(SIGNS.is_sorted());
+        let file = |name: &str| Entry { name: name.to_owned(), kind: Kind::File };
+        assert!(may_be_program(&file("Telegram")));
+        assert!(!may_be_program(&file("libffmpeg.so")));
+        assert!(!may_be_program(&file("libQt6Core.so.6")));
+    }
+}

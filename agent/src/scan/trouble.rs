@@ -1,0 +1,126 @@
+//! What could not be read, in words that stay the same from scan to scan.
+//!
+//! They are part of what is reported, so they name no user and no file of a user.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::io;
+
+use offchannel_shared::inventory::{Health, Scope};
+
+/// Why something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// The system refuses.
+    Denied,
+    /// A folder holds more than is looked at.
+    TooMany,
+    /// A file is larger than is read.
+    TooBig,
+    /// The format is not the one expected.
+    Malformed,
+    /// The storage fails, links lead in a circle, or anything else.
+    Unreadable,
+}
+
+impl Trouble {
+    /// What an error of the system comes to.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library adds kinds at will")]
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            io::ErrorKind::InvalidData => Self::Malformed,
+            io::ErrorKind::FileTooLarge => Self::TooBig,
+            _ => Self::Unreadable,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Denied => "permission denied",
+            Self::TooMany => "too many entries",
+            Self::TooBig => "a file is too large",
+            Self::Malformed => "a file is malformed",
+            Self::Unreadable => "cannot be read",
+        }
+    }
+}
+
+/// A part of the device that a source looks at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A place of the system, by its path or by what it is.
+    System(String),
+    /// Somewhere in a home folder.
+    Home(Scope),
+}
+
+/// Everything that could not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Troubles {
+    system: BTreeMap<String, BTreeSet<Trouble>>,
+    homes: BTreeMap<Trouble, BTreeSet<Scope>>,
+}
+
+impl Troubles {
+    pub(crate) fn add(&mut self, place: &Place, trouble: Trouble) {
+        match place {
+            Place::System(name) => self.system.entry(name.clone()).or_default().insert(trouble),
+            Place::Home(scope) => self.homes.entry(trouble).or_default().insert(scope.clone()),
+        };
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        for (name, troubles) in &other.system {
+            self.system.entry(name.clone()).or_default().extend(troubles);
+        }
+        for (trouble, scopes) in &other.homes {
+            self.homes.entry(*trouble).or_default().extend(scopes.iter().cloned());
+        }
+    }
+
+    /// The health of a source that has these troubles. `present`: something of it exists and was
+    /// read. `answered`: at least one place could be asked.
+    pub(crate) fn health(&self, present: bool, answered: bool) -> Health {
+        if self.system.is_empty() && self.homes.is_empty() {
+            return if present { Health::Ok } else { Health::Absent };
+        }
+        let mut why = String::new();
+        let mut push = |text: std::fmt::Arguments<'_>| {
+            if !why.is_empty() {
+                why.push_str("; ");
+            }
+            // Writing to a String cannot fail.
+            let _ = why.write_fmt(text);
+        };
+        for (name, troubles) in &self.system {
+            for trouble in troubles {
+                push(format_args!("{name}: {}", trouble.words()));
+            }
+        }
+        for (trouble, scopes) in &self.homes {
+            let (count, plural) = (scopes.len(), if scopes.len() == 1 { "" } else { "s" });
+            push(format_args!("{count} home folder{plural}: {}", trouble.words()));
+        }
+        if present || answered { Health::Partial(why) } else { Health::Failed(why) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_name_places_and_count_homes() {
+        let mut troubles = Troubles::default();
+        assert_eq!(troubles.health(false, true), Health::Absent);
+        assert_eq!(troubles.health(true, true), Health::Ok);
+        troubles.add(&Place::Home(Scope::User("u-1".to_owned())), Trouble::Denied);
+        troubles.add(&Place::Home(Scope::User("u-1".to_owned())), Trouble::Denied);
+        troubles.add(&Place::Home(Scope::User("u-2".to_owned())), Trouble::Denied);
+        troubles.add(&Place::System("/opt".to_owned()), Trouble::TooMany);
+        let why = "/opt: too many entries; 2 home folders: permission denied".to_owned();
+        assert_eq!(troubles.health(false, true), Health::Partial(why.clone()));
+        assert_eq!(troubles.health(false, false), Health::Failed(why));
+    }
+}

@@ -1,0 +1,245 @@
+//! The content of `state.json`: what was found, what of it the collector has, what is still owed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use offchannel_shared::digest::Digest;
+use offchannel_shared::ids::{AppId, Epoch};
+use offchannel_shared::inventory::{Inventory, Transition, transitions};
+use offchannel_shared::wire::{ReportRequest, TRANSITIONS_MAX};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Enrolment;
+
+/// Most bytes of the transitions as JSON; with this all of them fit into one report.
+pub const TRANSITIONS_BYTES: usize = 96 * 1024;
+
+/// A report as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// When, by the device's clock.
+    pub at: Timestamp,
+    /// Exactly what.
+    pub report: ReportRequest,
+}
+
+/// What stands between agent and collector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Since when, by the device's clock.
+    pub since: Timestamp,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
+/// What the agent remembers. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Always [`Record::SCHEMA`].
+    pub schema: u32,
+    /// What the enrolment gave, once there was one.
+    #[serde(default)]
+    pub enrolment: Option<Enrolment>,
+    /// One life of this file; revisions count within it.
+    pub epoch: Epoch,
+    /// Revision of `inventory`; 0 before the first.
+    pub revision: u64,
+    /// Digest of `inventory`.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+    /// The last revision that the collector acknowledged; 0 for none.
+    pub acknowledged: u64,
+    /// The digest of that revision.
+    #[serde(default)]
+    pub acknowledged_digest: Option<Digest>,
+    /// What was found last, as far as the policy asks about it.
+    pub inventory: Inventory,
+    /// Since when each app of `inventory` has been seen, by the device's clock.
+    #[serde(default)]
+    pub first_seen: BTreeMap<AppId, Timestamp>,
+    /// What came and went since the acknowledged revision, oldest first, at most
+    /// [`TRANSITIONS_MAX`] and [`TRANSITIONS_BYTES`].
+    #[serde(default)]
+    pub transitions: Vec<Transition>,
+    /// How many transitions did not fit.
+    #[serde(default)]
+    pub transitions_lost: u64,
+    /// The highest policy version that was ever in force here; never goes back.
+    #[serde(default)]
+    pub policy_version: u64,
+    /// Why the last offered policy was refused; `None` once one was accepted.
+    #[serde(default)]
+    pub policy_refused: Option<String>,
+    /// What happened to this file, for the source health `state`.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// When the collector last answered, as of the last save.
+    #[serde(default)]
+    pub last_contact: Option<Timestamp>,
+    /// The last report, as it was sent.
+    #[serde(default)]
+    pub sent: Option<Sent>,
+    /// Why the collector does not hear of us.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+}
+
+impl Record {
+    /// The only form of the file so far.
+    pub const SCHEMA: u32 = 1;
+
+    /// The state of a device that has never looked.
+    pub fn new(epoch: Epoch) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            enrolment: None,
+            epoch,
+            revision: 0,
+            digest: None,
+            acknowledged: 0,
+            acknowledged_digest: None,
+            inventory: Inventory::default(),
+            first_seen: BTreeMap::new(),
+            transitions: Vec::new(),
+            transitions_lost: 0,
+            policy_version: 0,
+            policy_refused: None,
+            note: None,
+            last_contact: None,
+            sent: None,
+            trouble: None,
+        }
+    }
+
+    /// Drops what is only worth telling until the next start, if it has been told. Returns whether
+    /// that changed anything.
+    pub(super) fn restarted(&mut self) -> bool {
+        self.is_acknowledged() && self.note.take().is_some()
+    }
+
+    /// Whether the collector has the inventory.
+    pub fn is_acknowledged(&self) -> bool {
+        self.revision == self.acknowledged
+    }
+
+    /// Takes what was found now. Returns whether that is another inventory than before, and how many
+    /// transitions were dropped from the front to make room.
+    pub fn observe(&mut self, inventory: Inventory, at: Timestamp) -> (bool, usize) {
+        let digest = Digest::of(&inventory);
+        if self.digest.as_ref() == Some(&digest) {
+            return (false, 0);
+        }
+        // Before the first revision there is nothing that anything could have come after.
+        if self.revision > 0 {
+            self.transitions.extend(transitions(&self.inventory.sightings, &inventory.sightings, at));
+        }
+        let mut room = TRANSITIONS_BYTES;
+        let newest = self.transitions.iter().rev().take(TRANSITIONS_MAX);
+        let kept = newest.take_while(|transition| take(&mut room, json_size(transition))).count();
+        let dropped = self.transitions.len() - kept;
+        self.transitions.drain(..dropped);
+        self.transitions_lost = self.transitions_lost.saturating_add(dropped as u64);
+        let found = inventory.sightings.iter().map(|s| &s.app).chain(inventory.unlisted.iter().map(|u| &u.app));
+        let seen = |app: &AppId| (app.clone(), self.first_seen.get(app).copied().unwrap_or(at));
+        self.first_seen = found.map(seen).collect();
+        self.revision = self.revision.saturating_add(1);
+        self.digest = Some(digest);
+        self.inventory = inventory;
+        (true, dropped)
+    }
+
+    /// Starts a new epoch with what is known now as its first revision. What was not acknowledged in
+    /// the old one stays owed.
+    pub fn start_epoch(&mut self, epoch: Epoch, why: &str) {
+        self.epoch = epoch;
+        self.revision = 0;
+        self.digest = None;
+        self.acknowledged = 0;
+        self.acknowledged_digest = None;
+        self.note = Some(why.to_owned());
+    }
+}
+
+/// Bytes of a list's element as JSON, with the comma after it.
+pub fn json_size(value: &impl Serialize) -> usize {
+    // What cannot be written never fits.
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len() + 1)
+}
+
+/// Takes so much of the room, if there is that much.
+fn take(room: &mut usize, size: usize) -> bool {
+    let fits = size <= *room;
+    *room = room.saturating_sub(size);
+    fits
+}
+
+#[cfg(test)]
+mod tests {
+    use offchannel_shared::inventory::{Change, Grade, Scope, Sighting};
+    use offchannel_shared::namespace::Namespace;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn inventory(apps: &[u16]) -> Inventory {
+        let sighting = |app: &u16| Sighting {
+            app: AppId::new(format!("a{app}")).unwrap(),
+            source: "dpkg".to_owned(),
+            namespace: Namespace::Dpkg,
+            identifier: format!("a{app}"),
+            scope: Scope::System,
+            grade: Grade::Installed,
+            version: None,
+        };
+        let mut inventory =
+            Inventory { sightings: apps.iter().map(sighting).collect(), ..Inventory::default() };
+        inventory.normalise();
+        inventory
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn an_app_that_came_and_went_unseen_by_the_collector_is_remembered() {
+        let mut record = Record::new(Epoch::from_random([1; 16]));
+        for (second, apps) in [(1, [].as_slice()), (2, &[7]), (3, &[])] {
+            assert!(record.observe(inventory(apps), at(second)).0);
+        }
+        assert_eq!(record.revision, 3);
+        let changes: Vec<_> = record.transitions.iter().map(|t| (t.at, t.change)).collect();
+        assert_eq!(changes, [(at(2), Change::Appeared), (at(3), Change::Disappeared)]);
+        assert!(!record.observe(inventory(&[]), at(4)).0, "the same inventory is no revision");
+    }
+
+    #[test]
+    fn first_seen_outlives_other_changes_but_not_the_app() {
+        let mut record = Record::new(Epoch::from_random([1; 16]));
+        for (second, apps) in [(1, [7].as_slice()), (2, &[7, 8]), (3, &[8]), (4, &[7, 8])] {
+            record.observe(inventory(apps), at(second));
+        }
+        let seen: Vec<_> = record.first_seen.iter().map(|(app, at)| (app.as_str(), *at)).collect();
+        assert_eq!(seen, [("a7", at(4)), ("a8", at(2))]);
+    }
+
+    proptest! {
+        #[test]
+        fn transitions_are_bounded_and_what_is_dropped_is_counted(
+            steps in proptest::collection::vec(proptest::collection::btree_set(0u16..600, 0..500), 0..8)
+        ) {
+            let mut record = Record::new(Epoch::from_random([1; 16]));
+            record.observe(inventory(&[]), at(0));
+            let mut all = 0;
+            let mut before = std::collections::BTreeSet::new();
+            for apps in steps {
+                all += apps.symmetric_difference(&before).count() as u64;
+                record.observe(inventory(&apps.iter().copied().collect::<Vec<_>>()), at(1));
+                before = apps;
+            }
+            prop_assert!(record.transitions.len() <= TRANSITIONS_MAX);
+            prop_assert!(json_size(&record.transitions) <= TRANSITIONS_BYTES + 2);
+            prop_assert_eq!(record.transitions.len() as u64 + record.transitions_lost, all);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! A collector on a real TLS socket and a device in a folder, for tests that run the real agent.
+
+mod collector;
+mod device;
+
+pub use collector::{Collector, Fault, TOKEN, Told, bundle, signing_key};
+pub use device::Device;

@@ -1,0 +1,67 @@
+//! Where alerts are delivered. A channel translates a notification and sends it, nothing else: that it is
+//! retried, leased and counted is the business of `jobs` and `domain::delivery`.
+//!
+//! A new kind of channel is a module here with its settings, a variant of [`ChannelKind`], an arm in
+//! [`build`], and its keys in `config/channels.rs`; the compiler finds the places.
+
+pub mod webhook;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use offchannel_shared::ids::ChannelName;
+
+use crate::domain::delivery::{Attempt, Delivery};
+
+/// A place that hears of alerts.
+#[async_trait]
+pub trait Channel: Debug + Send + Sync {
+    /// The name under which deliveries are queued for it.
+    fn name(&self) -> &ChannelName;
+
+    /// Tries once to deliver. Never takes longer than a minute, so that a lease outlives it.
+    async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt;
+}
+
+/// The settings of one channel.
+#[derive(Debug, Clone)]
+pub struct ChannelConfig {
+    /// Its name.
+    pub name: ChannelName,
+    /// Whether alerts are queued for it and sent.
+    pub enabled: bool,
+    /// What it is, with the settings of that kind.
+    pub kind: ChannelKind,
+}
+
+/// The kinds of channels.
+#[derive(Debug, Clone)]
+pub enum ChannelKind {
+    /// Standard Webhooks.
+    Webhook(webhook::Config),
+}
+
+/// A channel that cannot be made from its settings.
+#[derive(Debug, thiserror::Error)]
+#[error("the channel {name} cannot be used")]
+pub struct ChannelError {
+    name: ChannelName,
+    #[source]
+    source: webhook::WebhookError,
+}
+
+/// Makes a channel, whether it is enabled or not.
+///
+/// # Errors
+/// [`ChannelError`] if its settings are not enough.
+pub fn build(config: &ChannelConfig) -> Result<Arc<dyn Channel>, ChannelError> {
+    let ChannelConfig { name, kind, .. } = config;
+    match kind {
+        ChannelKind::Webhook(config) => match webhook::Webhook::new(name.clone(), config.clone()) {
+            Ok(channel) => Ok(Arc::new(channel)),
+            Err(source) => Err(ChannelError { name: name.clone(), source }),
+        },
+    }
+}

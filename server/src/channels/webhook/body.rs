@@ -1,0 +1,157 @@
+//! The body of a webhook.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::alert::AlertAction;
+use crate::domain::delivery::Notification;
+
+/// Most bytes of a body (Standard Webhooks).
+pub const BODY_MAX: usize = 20_000;
+/// Lengths to which texts are cut, one after the other, if a body is too large without its evidence.
+/// A device chooses its own host name and versions; it must not be able to silence an alert with them.
+const CUTS: [usize; 3] = [1024, 256, 64];
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: jiff::Timestamp,
+    data: &'a Notification,
+}
+
+impl<'a> Body<'a> {
+    fn of(data: &'a Notification) -> Self {
+        Self { kind: kind(data.action), timestamp: data.at, data }
+    }
+}
+
+/// The body in JSON, at most [`BODY_MAX`] bytes: evidence is dropped first, then long texts are cut.
+///
+/// # Errors
+/// Whatever `serde_json` refuses.
+pub(super) fn render(notification: &Notification) -> Result<Vec<u8>, serde_json::Error> {
+    let whole = serde_json::to_vec(&Body::of(notification))?;
+    if whole.len() <= BODY_MAX {
+        return Ok(whole);
+    }
+    let mut smaller = notification.clone();
+    while smaller.evidence.pop().is_some() {
+        let body = serde_json::to_vec(&Body::of(&smaller))?;
+        if body.len() <= BODY_MAX {
+            return Ok(body);
+        }
+    }
+    let mut value = serde_json::to_value(Body::of(&smaller))?;
+    for most in CUTS {
+        cut(&mut value, most);
+        let body = serde_json::to_vec(&value)?;
+        if body.len() <= BODY_MAX {
+            return Ok(body);
+        }
+    }
+    serde_json::to_vec(&value)
+}
+
+fn kind(action: AlertAction) -> &'static str {
+    match action {
+        AlertAction::Opened => "alert.opened",
+        AlertAction::Reopened => "alert.reopened",
+        AlertAction::Resolved => "alert.resolved",
+    }
+}
+
+/// Cuts texts to a number of characters and lists to as many elements.
+fn cut(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) => {
+            if let Some((end, _)) = text.char_indices().nth(most) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        Value::Array(list) => {
+            list.truncate(most);
+            list.iter_mut().for_each(|element| cut(element, most));
+        }
+        Value::Object(object) => object.values_mut().for_each(|field| cut(field, most)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use offchannel_shared::ids::AlertId;
+    use offchannel_shared::policy::Severity;
+
+    use super::*;
+    use crate::domain::alert::{AlertKind, AlertState};
+    use crate::domain::delivery::{Evidence, NotifiedAlert, NotifiedApp, NotifiedDevice};
+
+    fn notification(hostname: &str, evidence: usize, version: &str) -> Notification {
+        let at = Timestamp::from_second(1_772_618_400).unwrap();
+        Notification {
+            action: AlertAction::Reopened,
+            at,
+            alert: NotifiedAlert {
+                id: AlertId::from_random([1; 16]),
+                kind: AlertKind::ProhibitedApp,
+                severity: Severity::High,
+                state: AlertState::Open,
+                opened_at: at,
+                cause: None,
+                reopened: 1,
+            },
+            device: NotifiedDevice {
+                id: "dev_1".to_owned(),
+                hostname: hostname.to_owned(),
+                platform: "linux".to_owned(),
+                unit: None,
+            },
+            app: Some(NotifiedApp { id: "telegram".to_owned(), name: "Telegram".to_owned() }),
+            rule: None,
+            evidence: vec![
+                Evidence {
+                    source: "dpkg".to_owned(),
+                    identifier: "telegram-desktop".to_owned(),
+                    version: Some(version.to_owned()),
+                    scope: "system".to_owned(),
+                    grade: "installed".to_owned(),
+                };
+                evidence
+            ],
+        }
+    }
+
+    fn read(notification: &Notification) -> Value {
+        let body = render(notification).unwrap();
+        assert!(body.len() <= BODY_MAX, "{} bytes", body.len());
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn a_body_says_what_happened_when_and_to_what() {
+        let body = read(&notification("sam-laptop", 1, "4.6.5"));
+        assert_eq!(body["type"], "alert.reopened");
+        assert_eq!(body["timestamp"], "2026-03-04T10:00:00Z");
+        assert_eq!(body["data"]["alert"]["kind"], "prohibited-app");
+        assert_eq!(body["data"]["device"]["hostname"], "sam-laptop");
+        assert_eq!(body["data"]["evidence"][0]["identifier"], "telegram-desktop");
+    }
+
+    #[test]
+    fn evidence_is_dropped_before_anything_else() {
+        let body = read(&notification("sam-laptop", 10, &"9".repeat(3_000)));
+        let kept = body["data"]["evidence"].as_array().unwrap().len();
+        assert!((1..10).contains(&kept), "{kept} places kept");
+        assert_eq!(body["data"]["device"]["hostname"], "sam-laptop");
+    }
+
+    #[test]
+    fn a_device_cannot_make_a_body_too_large() {
+        let body = read(&notification(&"\u{1}".repeat(200_000), 10, &"9".repeat(200_000)));
+        assert_eq!(body["data"]["app"]["id"], "telegram");
+        assert!(body["data"]["device"]["hostname"].as_str().unwrap().ends_with('…'));
+    }
+}

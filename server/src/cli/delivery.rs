@@ -1,0 +1,89 @@
+//! `delivery list`, `delivery retry`.
+
+use std::io::Write;
+
+use clap::Subcommand;
+use offchannel_shared::ids::DeliveryId;
+use serde::Serialize;
+
+use super::output::{Format, Table, instant, json};
+use super::view::{DeliveryJson, SCHEMA};
+use super::{CliError, EXIT_OK};
+use crate::app::App;
+use crate::domain::delivery::DeliveryState;
+use crate::store::DeliveryFilter;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeliveryCommand {
+    /// List notifications that are pending or were given up, newest first.
+    List {
+        /// Delivered ones too.
+        #[arg(long)]
+        all: bool,
+        /// Only those that were given up.
+        #[arg(long, conflicts_with = "all")]
+        dead: bool,
+        /// At most so many; 0 for all.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Try one again that was given up.
+    Retry {
+        /// The delivery's id, as `delivery list` shows it.
+        id: DeliveryId,
+    },
+}
+
+pub(super) async fn run(command: DeliveryCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
+    match command {
+        DeliveryCommand::List { all, dead, limit, format } => {
+            let states = match (all, dead) {
+                (true, _) => Vec::new(),
+                (_, true) => vec![DeliveryState::Dead],
+                _ => vec![DeliveryState::Pending, DeliveryState::Dead],
+            };
+            list(DeliveryFilter { states, limit }, format, app, out).await?;
+        }
+        DeliveryCommand::Retry { id } => {
+            let delivery = app.service.retry_delivery(&id).await?;
+            writeln!(out, "Delivery {id} to {} is pending again; the running collector tries it.", delivery.channel)?;
+        }
+    }
+    Ok(EXIT_OK)
+}
+
+async fn list(filter: DeliveryFilter, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let deliveries = app.service.deliveries(filter).await?;
+    match format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct List<'a> {
+                schema: u32,
+                deliveries: Vec<DeliveryJson<'a>>,
+            }
+            let deliveries = deliveries.iter().map(DeliveryJson::from).collect();
+            json(out, &List { schema: SCHEMA, deliveries })?;
+        }
+        Format::Table if deliveries.is_empty() => writeln!(out, "No deliveries.")?,
+        Format::Table => {
+            let mut table = Table::new(&["id", "channel", "what", "state", "tries", "next", "last error"]);
+            for delivery in &deliveries {
+                let pending = delivery.state == DeliveryState::Pending;
+                table.row([
+                    delivery.id.to_string(),
+                    delivery.channel.to_string(),
+                    format!("{} {}", delivery.notification.alert.kind, delivery.notification.action),
+                    delivery.state.to_string(),
+                    delivery.attempts.to_string(),
+                    if pending { instant(delivery.due_at) } else { "-".to_owned() },
+                    delivery.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+                ]);
+            }
+            table.print(out, 0)?;
+        }
+    }
+    Ok(())
+}

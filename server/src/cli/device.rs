@@ -1,0 +1,107 @@
+//! `device list`, `device show`, `device retire`.
+
+use std::io::Write;
+
+use clap::Subcommand;
+use offchannel_shared::ids::DeviceId;
+use serde::Serialize;
+
+use super::output::{Format, Table, instant, json};
+use super::view::{DeviceJson, DeviceReportJson, SCHEMA};
+use super::{CliError, EXIT_OK, text};
+use crate::app::App;
+use crate::service::DeviceView;
+
+/// Devices read from the store at a time.
+const PAGE: u32 = 500;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeviceCommand {
+    /// List devices with their status.
+    List {
+        /// Retired devices too.
+        #[arg(long)]
+        all: bool,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Show what was found on a device, its findings and alerts.
+    Show {
+        /// The device's id, as `device list` shows it.
+        id: DeviceId,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Retire a device: its requests are refused from now on, its history is kept.
+    Retire {
+        /// The device's id, as `device list` shows it.
+        id: DeviceId,
+    },
+}
+
+pub(super) async fn run(command: DeviceCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
+    match command {
+        DeviceCommand::List { all, format } => list(all, format, app, out).await?,
+        DeviceCommand::Show { id, format } => {
+            let view = app.service.device(&id).await?;
+            let in_force = app.service.in_force()?;
+            match format {
+                Format::Json => json(out, &DeviceReportJson::new(&view, &in_force))?,
+                Format::Table => text::device(out, &view, &in_force)?,
+            }
+        }
+        DeviceCommand::Retire { id } => {
+            app.service.retire_device(&id).await?;
+            writeln!(out, "Device {id} is retired. Its requests are refused from now on; its history is kept.")?;
+        }
+    }
+    Ok(EXIT_OK)
+}
+
+async fn list(all: bool, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let mut devices: Vec<DeviceView> = Vec::new();
+    loop {
+        let after = devices.last().map(|view| view.device.id.clone());
+        let page = app.service.devices(after.as_ref(), PAGE).await?;
+        let done = page.len() < PAGE as usize;
+        devices.extend(page);
+        if done {
+            break;
+        }
+    }
+    devices.retain(|view| all || view.device.retired_at.is_none());
+    match format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct List<'a> {
+                schema: u32,
+                devices: Vec<DeviceJson<'a>>,
+            }
+            json(out, &List { schema: SCHEMA, devices: devices.iter().map(DeviceJson::from).collect() })?;
+        }
+        Format::Table if devices.is_empty() => {
+            writeln!(out, "No devices. Enrol one with a token from `offchannel-server token create`.")?;
+        }
+        Format::Table => {
+            let mut table = Table::new(&["id", "host", "platform", "status", "findings", "last seen", "unit"]);
+            for view in &devices {
+                let device = &view.device;
+                let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };
+                let unit = device.placement.units.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+                table.row([
+                    device.id.to_string(),
+                    device.facts.hostname.clone(),
+                    device.facts.platform.to_string(),
+                    status.to_owned(),
+                    view.findings.len().to_string(),
+                    instant(device.last_seen),
+                    unit,
+                ]);
+            }
+            table.print(out, 0)?;
+        }
+    }
+    Ok(())
+}

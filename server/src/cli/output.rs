@@ -1,0 +1,105 @@
+//! Printing for people and for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// How a command prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns and sentences, for people.
+    #[default]
+    Table,
+    /// JSON, for programs.
+    Json,
+}
+
+/// Rows of text in aligned columns.
+#[derive(Debug)]
+pub struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub fn new(head: &[&'static str]) -> Self {
+        Self { head: head.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row. Names come from devices: control characters in them are shown as `?`, so that
+    /// none can move the cursor or forge a line.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Prints the table, indented by so many spaces.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn print(&self, out: &mut dyn Write, indent: usize) -> io::Result<()> {
+        let mut widths: Vec<usize> = self.head.iter().map(|head| head.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let head: Vec<String> = self.head.iter().map(|head| (*head).to_uppercase()).collect();
+        for row in std::iter::once(&head).chain(&self.rows) {
+            let mut line = " ".repeat(indent);
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
+            }
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A text with every control and direction character replaced.
+pub fn printable(text: &str) -> String {
+    let hostile = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if hostile(c) { '?' } else { c }).collect()
+}
+
+/// Prints one JSON document and a line break.
+///
+/// # Errors
+/// Those of the output.
+pub fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// `1 alert`, `2 alerts`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// An instant to the second, in UTC.
+pub fn instant(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_and_hostile_names_cannot_forge_lines() {
+        let mut table = Table::new(&["app", "version"]);
+        table.row(["Signal".to_owned(), "7".to_owned()]);
+        table.row(["a\n\u{202e}b".to_owned(), "10.2".to_owned()]);
+        let mut out = Vec::new();
+        table.print(&mut out, 2).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "  APP     VERSION\n  Signal  7\n  a??b    10.2\n");
+    }
+}

@@ -1,0 +1,147 @@
+//! What people read about a device: found where, which rule it breaks and why, the open alerts.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::inventory::{Grade, Health, Inventory};
+
+use super::output::{Table, counted, instant, printable};
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::published::InForce;
+use crate::service::DeviceView;
+
+/// Prints everything about one device.
+///
+/// # Errors
+/// Those of the output.
+pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::Result<()> {
+    let device = &view.device;
+    let name = printable(&device.facts.hostname);
+    writeln!(out, "Device   {name} ({}, {})", printable(&device.facts.os), device.facts.arch)?;
+    writeln!(out, "Id       {}", device.id)?;
+    writeln!(out, "Status   {} as of {}", view.status, instant(view.as_of))?;
+    writeln!(out, "Policy   {:?}, version {}", printable(&in_force.policy.name), in_force.version)?;
+    if let Some(at) = device.retired_at {
+        writeln!(out, "Retired  {}", instant(at))?;
+    }
+    writeln!(out)?;
+    match &device.report {
+        None => writeln!(out, "Nothing reported yet.")?,
+        Some(report) => found(out, &report.inventory, &in_force.catalogue)?,
+    }
+    findings(out, view, in_force)?;
+    alerts(out, view, &in_force.catalogue)
+}
+
+/// The name of an app for people.
+pub fn app_name(catalogue: &Catalogue, id: &str) -> String {
+    catalogue.app(id).map_or_else(|| id.to_owned(), |app| app.name.to_string())
+}
+
+fn found(out: &mut dyn Write, inventory: &Inventory, catalogue: &Catalogue) -> io::Result<()> {
+    if inventory.sightings.is_empty() && inventory.unlisted.is_empty() {
+        writeln!(out, "Found: no messaging app that the policy asks about.")?;
+    } else {
+        writeln!(out, "Found")?;
+        let mut table = Table::new(&["app", "grade", "where", "identifier", "version", "scope"]);
+        for s in &inventory.sightings {
+            let grade = if s.grade == Grade::Residual { "leftovers" } else { s.grade.as_str() };
+            let version = s.version.clone().unwrap_or_else(|| "-".to_owned());
+            let name = app_name(catalogue, s.app.as_str());
+            table.row([name, grade.to_owned(), s.source.clone(), s.identifier.clone(), version, s.scope.to_string()]);
+        }
+        for u in &inventory.unlisted {
+            let name = u.name.clone().unwrap_or_else(|| u.identifier.clone());
+            let version = u.version.clone().unwrap_or_else(|| "-".to_owned());
+            let grade = format!("{}, not in the catalogue", u.grade);
+            table.row([name, grade, u.source.clone(), u.identifier.clone(), version, u.scope.to_string()]);
+        }
+        table.print(out, 2)?;
+    }
+    for source in &inventory.sources {
+        match &source.health {
+            Health::Ok | Health::Absent => {}
+            health @ (Health::Partial(_) | Health::Failed(_)) => {
+                writeln!(out, "  Not everything could be read: {} {}", source.source, printable(&health.to_string()))?;
+            }
+        }
+    }
+    writeln!(out)
+}
+
+/// The findings, those of one rule and kind together: the reason is read once.
+fn findings(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::Result<()> {
+    if view.findings.is_empty() {
+        return writeln!(out, "Findings: none. The policy is met.\n");
+    }
+    let mut groups: BTreeMap<_, Vec<&Finding>> = BTreeMap::new();
+    for finding in &view.findings {
+        let gravest_first = std::cmp::Reverse(finding.severity);
+        groups.entry((gravest_first, finding.kind, &finding.rule)).or_default().push(finding);
+    }
+    writeln!(out, "Findings")?;
+    for ((severity, kind, rule_id), group) in groups {
+        let rule = in_force.policy.rule(rule_id);
+        match kind {
+            FindingKind::ProhibitedApp => writeln!(out, "  Prohibited by rule {rule_id} ({})", severity.0)?,
+            FindingKind::UnreviewedApp => {
+                writeln!(out, "  Messaging apps that no rule names ({})", severity.0)?;
+            }
+            FindingKind::RequiredAppMissing => {
+                writeln!(out, "  Missing, required by rule {rule_id} ({})", severity.0)?;
+            }
+        }
+        let named = |finding: &&Finding| {
+            let app = std::slice::from_ref(&finding.app);
+            // A required rule is met by any one of its apps.
+            let missing = kind == FindingKind::RequiredAppMissing;
+            let apps = rule.filter(|_| missing).map_or(app, |rule| &rule.apps);
+            let names: Vec<String> = apps.iter().map(|app| app_name(&in_force.catalogue, app.as_str())).collect();
+            let when = if finding.exception.is_some() {
+                " (accepted by an exception)".to_owned()
+            } else if finding.breach_at > view.as_of {
+                format!(" (counts from {})", instant(finding.breach_at))
+            } else {
+                String::new()
+            };
+            printable(&format!("{}{when}", names.join(" or ")))
+        };
+        writeln!(out, "    {}", group.iter().map(named).collect::<Vec<_>>().join(", "))?;
+        let Some(rule) = rule else { continue };
+        if !rule.reason.is_empty() {
+            writeln!(out, "    Why: {}", printable(&rule.reason))?;
+        }
+        let alternatives: Vec<String> =
+            rule.alternatives.iter().map(|app| app_name(&in_force.catalogue, app.as_str())).collect();
+        if !alternatives.is_empty() {
+            writeln!(out, "    Use instead: {}", printable(&alternatives.join(", ")))?;
+        }
+    }
+    writeln!(out)
+}
+
+fn alerts(out: &mut dyn Write, view: &DeviceView, catalogue: &Catalogue) -> io::Result<()> {
+    let active: Vec<_> = view.alerts.iter().filter(|alert| alert.is_active()).collect();
+    let over = view.alerts.len() - active.len();
+    if active.is_empty() {
+        write!(out, "Alerts: none open")?;
+        if over > 0 {
+            write!(out, ", {over} resolved")?;
+        }
+        return writeln!(out, ".");
+    }
+    writeln!(out, "Alerts ({} open, {over} resolved)", active.len())?;
+    let mut table = Table::new(&["severity", "kind", "app", "rule", "state", "since", "id"]);
+    for alert in active {
+        let app = alert.app.as_ref().map_or_else(|| "-".to_owned(), |app| app_name(catalogue, app.as_str()));
+        let rule = alert.rule.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let mut state = alert.state.to_string();
+        if alert.reopened > 0 {
+            state = format!("{state}, back {}", counted(alert.reopened as usize, "time"));
+        }
+        let since = instant(alert.changed_at);
+        table.row([alert.severity.to_string(), alert.kind.to_string(), app, rule, state, since, alert.id.to_string()]);
+    }
+    table.print(out, 2)
+}

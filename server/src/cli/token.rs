@@ -1,0 +1,153 @@
+//! `token create`, `token list`, `token revoke`.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::ids::{TokenId, UnitId};
+use offchannel_shared::span::Span;
+use serde::Serialize;
+
+use super::output::{Format, Table, instant, json};
+use super::view::{SCHEMA, TokenJson};
+use super::{CliError, EXIT_OK};
+use crate::app::App;
+use crate::files;
+use crate::service::TokenRequest;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token that enrols devices. It is shown once.
+    Create(CreateArgs),
+    /// List tokens, newest first.
+    List {
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Revoke a token: no further device enrols with it; those that have stay enrolled.
+    Revoke {
+        /// The token's id, as `token list` shows it.
+        id: TokenId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// What the token is for, in your words.
+    #[arg(long, default_value = "")]
+    label: String,
+    /// How many devices may be enrolled with it.
+    #[arg(long, default_value_t = 1)]
+    uses: u32,
+    /// How long it lasts.
+    #[arg(long, default_value = "24h")]
+    expires: Span,
+    /// Who owns the devices: corporate or personal.
+    #[arg(long, default_value = "corporate")]
+    ownership: Ownership,
+    /// The unit that the devices belong to; repeat it for the unit's ancestors, the nearest first.
+    #[arg(long = "unit", value_name = "UNIT")]
+    units: Vec<UnitId>,
+    /// Write the token to a new file that only you can read, instead of showing it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) async fn run(command: TokenCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
+    match command {
+        TokenCommand::Create(args) => create(args, app, out).await?,
+        TokenCommand::List { format } => list(format, app, out).await?,
+        TokenCommand::Revoke { id } => {
+            let token = app.service.revoke_token(&id).await?;
+            let at = token.revoked_at.map_or_else(String::new, |at| format!(" at {}", instant(at)));
+            writeln!(out, "Token {id} was revoked{at}. Devices that enrolled with it stay enrolled.")?;
+        }
+    }
+    Ok(EXIT_OK)
+}
+
+async fn create(args: CreateArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    if let Some(path) = &args.out {
+        // Before the token is made: one that nobody has seen must not stay behind.
+        let taken = || std::io::Error::new(std::io::ErrorKind::AlreadyExists, "the file exists already");
+        if path.exists() {
+            return Err(CliError::Write { path: path.clone(), source: taken() });
+        }
+    }
+    let placement = Placement { ownership: args.ownership, units: args.units };
+    let request = TokenRequest { label: args.label, placement, max_uses: args.uses, life: args.expires };
+    let made = app.service.create_token(request).await?;
+    if let Some(path) = &args.out {
+        files::write_private(path, format!("{}\n", made.text).as_bytes())
+            .map_err(|source| CliError::Write { path: path.clone(), source })?;
+    }
+    match args.format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct Created<'a> {
+                schema: u32,
+                token: TokenJson<'a>,
+                #[serde(skip_serializing_if = "Option::is_none")]
+                text: Option<&'a str>,
+            }
+            let text = args.out.is_none().then_some(made.text.as_str());
+            json(out, &Created { schema: SCHEMA, token: (&made.token).into(), text })?;
+        }
+        Format::Table => {
+            let uses = made.token.max_uses;
+            let until = instant(made.token.expires_at);
+            match &args.out {
+                None => writeln!(out, "{}", made.text)?,
+                Some(path) => {
+                    writeln!(out, "Token {} is in {}, good for {uses} uses until {until}.", made.token.id, path.display())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn list(format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let tokens = app.service.tokens().await?;
+    match format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct List<'a> {
+                schema: u32,
+                tokens: Vec<TokenJson<'a>>,
+            }
+            json(out, &List { schema: SCHEMA, tokens: tokens.iter().map(TokenJson::from).collect() })?;
+        }
+        Format::Table if tokens.is_empty() => {
+            writeln!(out, "No tokens. Make one with `offchannel-server token create`.")?;
+        }
+        Format::Table => {
+            let now = app.service.now();
+            let mut table = Table::new(&["id", "label", "uses", "expires", "state", "unit"]);
+            for token in &tokens {
+                let state = match token.revoked_at {
+                    Some(_) => "revoked",
+                    None if token.expires_at <= now => "expired",
+                    None if token.uses >= token.max_uses => "spent",
+                    None => "good",
+                };
+                let unit = token.placement.units.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+                table.row([
+                    token.id.to_string(),
+                    token.label.clone(),
+                    format!("{} of {}", token.uses, token.max_uses),
+                    instant(token.expires_at),
+                    state.to_owned(),
+                    unit,
+                ]);
+            }
+            table.print(out, 0)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! The JSON shapes of the admin commands. Scripts rely on them: fields are added, never changed.
+
+use jiff::Timestamp;
+use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::{Ownership, Platform};
+use offchannel_shared::inventory::{Grade, Sighting, SourceHealth, Unlisted};
+use offchannel_shared::policy::{Policy, Severity};
+use serde::Serialize;
+
+use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::device::Status;
+use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::published::{InForce, PolicyVersion};
+use crate::domain::token::Token;
+use crate::service::{AlertView, DeviceView};
+
+/// The schema of all these shapes.
+pub const SCHEMA: u32 = 1;
+
+/// A device.
+#[derive(Debug, Serialize)]
+pub struct DeviceJson<'a> {
+    id: &'a str,
+    hostname: &'a str,
+    platform: Platform,
+    os: &'a str,
+    arch: &'a str,
+    ownership: Ownership,
+    units: Vec<&'a str>,
+    status: Status,
+    as_of: Timestamp,
+    agent_version: &'a str,
+    policy_version: u64,
+    enrolled_at: Timestamp,
+    last_seen: Timestamp,
+    reported_at: Option<Timestamp>,
+    retired_at: Option<Timestamp>,
+    revision: u64,
+}
+
+impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
+    fn from(view: &'a DeviceView) -> Self {
+        let device = &view.device;
+        Self {
+            id: device.id.as_str(),
+            hostname: &device.facts.hostname,
+            platform: device.facts.platform,
+            os: &device.facts.os,
+            arch: &device.facts.arch,
+            ownership: device.placement.ownership,
+            units: device.placement.units.iter().map(|unit| unit.as_str()).collect(),
+            status: view.status,
+            as_of: view.as_of,
+            agent_version: &device.agent_version,
+            policy_version: device.policy_version,
+            enrolled_at: device.enrolled_at,
+            last_seen: device.last_seen,
+            reported_at: device.report.as_ref().map(|report| report.received_at),
+            retired_at: device.retired_at,
+            revision: device.report.as_ref().map_or(0, |report| report.revision),
+        }
+    }
+}
+
+/// A sighting with what the catalogue says of its app.
+#[derive(Debug, Serialize)]
+pub struct SightingJson<'a> {
+    app: &'a str,
+    name: &'a str,
+    kind: Option<&'static str>,
+    networks: Vec<&'a str>,
+    official: Option<bool>,
+    #[serde(flatten)]
+    sighting: SightingFacts<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct SightingFacts<'a> {
+    grade: Grade,
+    source: &'a str,
+    identifier: &'a str,
+    version: Option<&'a str>,
+    scope: String,
+}
+
+impl<'a> SightingJson<'a> {
+    /// The shape of a sighting.
+    pub fn new(sighting: &'a Sighting, catalogue: &'a Catalogue) -> Self {
+        let app = catalogue.app(sighting.app.as_str());
+        Self {
+            app: sighting.app.as_str(),
+            name: app.map_or(sighting.app.as_str(), |app| &app.name),
+            kind: app.map(|app| app.kind.as_str()),
+            networks: app.map(|app| app.networks.iter().map(AsRef::as_ref).collect()).unwrap_or_default(),
+            official: app.map(|app| app.official),
+            sighting: SightingFacts {
+                grade: sighting.grade,
+                source: &sighting.source,
+                identifier: &sighting.identifier,
+                version: sighting.version.as_deref(),
+                scope: sighting.scope.to_string(),
+            },
+        }
+    }
+}
+
+/// A finding with what its rule says.
+#[derive(Debug, Serialize)]
+pub struct FindingJson<'a> {
+    id: &'a str,
+    kind: FindingKind,
+    rule: &'a str,
+    app: &'a str,
+    severity: Severity,
+    started_at: Timestamp,
+    breach_at: Timestamp,
+    exception: Option<&'a str>,
+    policy_version: u64,
+    reason: &'a str,
+    alternatives: Vec<&'a str>,
+}
+
+impl<'a> FindingJson<'a> {
+    /// The shape of a finding.
+    pub fn new(finding: &'a Finding, policy: &'a Policy) -> Self {
+        let rule = policy.rule(&finding.rule);
+        Self {
+            id: finding.id.as_str(),
+            kind: finding.kind,
+            rule: finding.rule.as_str(),
+            app: finding.app.as_str(),
+            severity: finding.severity,
+            started_at: finding.started_at,
+            breach_at: finding.breach_at,
+            exception: finding.exception.as_ref().map(|id| id.as_str()),
+            policy_version: finding.policy_version,
+            reason: rule.map_or("", |rule| &rule.reason),
+            alternatives: rule
+                .map(|rule| rule.alternatives.iter().map(|app| app.as_str()).collect())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// An alert.
+#[derive(Debug, Serialize)]
+pub struct AlertJson<'a> {
+    id: &'a str,
+    kind: AlertKind,
+    app: Option<&'a str>,
+    rule: Option<&'a str>,
+    severity: Severity,
+    state: AlertState,
+    cause: Option<Cause>,
+    device: &'a str,
+    opened_at: Timestamp,
+    changed_at: Timestamp,
+    reopened: u32,
+}
+
+impl<'a> From<&'a Alert> for AlertJson<'a> {
+    fn from(alert: &'a Alert) -> Self {
+        Self {
+            id: alert.id.as_str(),
+            kind: alert.kind,
+            app: alert.app.as_ref().map(|app| app.as_str()),
+            rule: alert.rule.as_ref().map(|rule| rule.as_str()),
+            severity: alert.severity,
+            state: alert.state,
+            cause: alert.cause,
+            device: alert.device.as_str(),
+            opened_at: alert.opened_at,
+            changed_at: alert.changed_at,
+            reopened: alert.reopened,
+        }
+    }
+}
+
+/// An alert in a list.
+#[derive(Debug, Serialize)]
+pub struct ListedAlertJson<'a> {
+    #[serde(flatten)]
+    alert: AlertJson<'a>,
+    hostname: &'a str,
+    app_name: Option<&'a str>,
+}
+
+impl<'a> From<&'a AlertView> for ListedAlertJson<'a> {
+    fn from(view: &'a AlertView) -> Self {
+        Self { alert: (&view.alert).into(), hostname: &view.hostname, app_name: view.app_name.as_deref() }
+    }
+}
+
+/// A history entry of an alert.
+#[derive(Debug, Serialize)]
+pub struct EventJson<'a> {
+    at: Timestamp,
+    action: AlertAction,
+    actor: &'a str,
+    cause: Option<Cause>,
+}
+
+impl<'a> From<&'a AlertEvent> for EventJson<'a> {
+    fn from(event: &'a AlertEvent) -> Self {
+        Self { at: event.at, action: event.action, actor: &event.actor, cause: event.cause }
+    }
+}
+
+/// Everything about one device: `device show` and `quickstart`.
+#[derive(Debug, Serialize)]
+pub struct DeviceReportJson<'a> {
+    schema: u32,
+    device: DeviceJson<'a>,
+    policy: PolicyJson<'a>,
+    sightings: Vec<SightingJson<'a>>,
+    unreviewed: &'a [Unlisted],
+    findings: Vec<FindingJson<'a>>,
+    alerts: Vec<AlertJson<'a>>,
+    sources: &'a [SourceHealth],
+}
+
+#[derive(Debug, Serialize)]
+struct PolicyJson<'a> {
+    version: u64,
+    name: &'a str,
+}
+
+impl<'a> DeviceReportJson<'a> {
+    /// The shape of a device with everything that is known of it.
+    pub fn new(view: &'a DeviceView, in_force: &'a InForce) -> Self {
+        let inventory = view.device.report.as_ref().map(|report| &report.inventory);
+        let sightings = inventory.map_or(&[][..], |inventory| &inventory.sightings);
+        Self {
+            schema: SCHEMA,
+            device: view.into(),
+            policy: PolicyJson { version: in_force.version, name: &in_force.policy.name },
+            sightings: sightings.iter().map(|s| SightingJson::new(s, &in_force.catalogue)).collect(),
+            unreviewed: inventory.map_or(&[][..], |inventory| &inventory.unlisted),
+            findings: view.findings.iter().map(|f| FindingJson::new(f, &in_force.policy)).collect(),
+            alerts: view.alerts.iter().map(AlertJson::from).collect(),
+            sources: inventory.map_or(&[][..], |inventory| &inventory.sources),
+        }
+    }
+}
+
+/// A token, without its secret.
+#[derive(Debug, Serialize)]
+pub struct TokenJson<'a> {
+    id: &'a str,
+    label: &'a str,
+    ownership: Ownership,
+    units: Vec<&'a str>,
+    uses: u32,
+    max_uses: u32,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    revoked_at: Option<Timestamp>,
+}
+
+impl<'a> From<&'a Token> for TokenJson<'a> {
+    fn from(token: &'a Token) -> Self {
+        Self {
+            id: token.id.as_str(),
+            label: &token.label,
+            ownership: token.placement.ownership,
+            units: token.placement.units.iter().map(|unit| unit.as_str()).collect(),
+            uses: token.uses,
+            max_uses: token.max_uses,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            revoked_at: token.revoked_at,
+        }
+    }
+}
+
+/// A published policy version, without its text.
+#[derive(Debug, Serialize)]
+pub struct PolicyVersionJson<'a> {
+    version: u64,
+    author: &'a str,
+    comment: &'a str,
+    published_at: Timestamp,
+}
+
+impl<'a> From<&'a PolicyVersion> for PolicyVersionJson<'a> {
+    fn from(policy: &'a PolicyVersion) -> Self {
+        Self {
+            version: policy.version,
+            author: &policy.author,
+            comment: &policy.comment,
+            published_at: policy.published_at,
+        }
+    }
+}
+
+/// A delivery.
+#[derive(Debug, Serialize)]
+pub struct DeliveryJson<'a> {
+    id: &'a str,
+    channel: &'a str,
+    alert: &'a str,
+    action: AlertAction,
+    state: DeliveryState,
+    attempts: u32,
+    created_at: Timestamp,
+    due_at: Option<Timestamp>,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> From<&'a Delivery> for DeliveryJson<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self {
+            id: delivery.id.as_str(),
+            channel: delivery.channel.as_str(),
+            alert: delivery.alert.as_str(),
+            action: delivery.notification.action,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            created_at: delivery.created_at,
+            due_at: (delivery.state == DeliveryState::Pending).then_some(delivery.due_at),
+            last_error: delivery.last_error.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::*;
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("server.toml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn load(text: &str) -> Result<Loaded, ConfigErrors> {
+    let (_folder, path) = file(text);
+    Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default())
+}
+
+fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn the_defaults_stand_alone() {
+    let loaded = Config::load_from(None, BTreeMap::new(), &Overrides::default()).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8443");
+    assert_eq!(config.database, Database::Sqlite("/var/lib/offchannel/offchannel.db".into()));
+    assert_eq!(config.tls, TlsConfig::Own("/var/lib/offchannel/tls".into()));
+    assert_eq!(config.metrics, None);
+    assert!(config.public_url.as_str().ends_with(":8443"), "{}", config.public_url);
+}
+
+#[test]
+fn every_setting_that_is_commented_out_in_the_defaults_exists() {
+    let (folder, path) =
+        file(&DEFAULTS.replace("\n# public_url", "\npublic_url").replace("\n# listen", "\nlisten"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (main, channel) = text.split_once("# [[channel]]").unwrap();
+    let channel: Vec<&str> = channel.lines().map(|line| line.trim_start_matches("# ")).collect();
+    let main = main.replace("# cert_file", "cert_file").replace("# key_file", "key_file");
+    std::fs::write(&path, format!("{main}[[channel]]\n{}", channel.join("\n"))).unwrap();
+    std::fs::write(
+        folder.path().join("webhook.secret"),
+        "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("internal-ca.pem"), "").unwrap();
+    let loaded = Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default()).unwrap();
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.channels.len(), 1);
+    assert!(matches!(loaded.config.tls, TlsConfig::Files { .. }));
+    assert!(loaded.config.metrics.is_some());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let (folder, path) =
+        file("listen = '127.0.0.1:1'\ndata_dir = 'data'\n[limits]\nconnections = 1\n[log]\nlevel = 'warn'\n");
+    let environment = environment(&[
+        ("OFFCHANNEL_SERVER_LISTEN", "127.0.0.1:2"),
+        ("OFFCHANNEL_SERVER_LIMITS_CONNECTIONS", "2"),
+    ]);
+    let overrides = Overrides { listen: Some("127.0.0.1:3".to_owned()), ..Overrides::default() };
+    let config = Config::load_from(Some(&path), environment, &overrides).unwrap().config;
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.limits.connections, 2);
+    assert_eq!(config.log.level, LogLevel::Warn);
+    assert_eq!(config.data_dir, folder.path().join("data"), "a path in a file starts at its folder");
+    assert_eq!(config.public_url.as_str(), "https://127.0.0.1:3");
+}
+
+#[test]
+fn all_problems_are_told_at_once_each_with_its_place() {
+    let (_folder, path) = file(
+        "listen = 'nowhere'\ndatabase = 'postgres://user:hunter2@db/x'\n[limits]\nconnections = 0\n\
+         request_timeout = 30\n[tls]\ncert_file = 'a.pem'\n[log]\nlevel = 'loud'\n\
+         [[channel]]\nkind = 'pigeon'\n[[channel]]\nname = 'A'\nkind = 'webhook'\nurl = 'ftp://x'\n",
+    );
+    let environment = environment(&[("OFFCHANNEL_SERVER_METRICS_LISTEN", "here")]);
+    let errors = Config::load_from(Some(&path), environment, &Overrides::default()).unwrap_err();
+    let text = errors.to_string();
+    let at = |line: usize| format!("{}:{line}: ", path.display());
+    for expected in [
+        format!("{}listen: \"nowhere\" is not an address", at(1)),
+        format!("{}database: PostgreSQL is not in this version", at(2)),
+        format!("{}limits.connections: expected a whole number from 1", at(4)),
+        format!("{}limits.request_timeout: expected a text, found 30", at(5)),
+        format!("{}tls.key_file: missing", at(7)),
+        format!("{}log.level: expected one of error, warn, info, debug, trace, found \"loud\"", at(9)),
+        format!("{}channel[1].name: missing", at(10)),
+        format!("{}channel[1].kind: expected one of webhook, found \"pigeon\"", at(11)),
+        format!("{}channel[2].name: \"A\" is not a valid channel name", at(13)),
+        format!("{}channel[2].url: ", at(15)),
+        format!("{}channel[2].secret_file: missing", at(12)),
+        "environment variable OFFCHANNEL_SERVER_METRICS_LISTEN: metrics.listen: ".to_owned(),
+    ] {
+        assert!(text.contains(&expected), "expected {expected:?} in:\n{text}");
+    }
+    assert!(!text.contains("hunter2"), "a password was repeated:\n{text}");
+}
+
+#[test]
+fn keys_that_do_not_exist_are_warnings_with_their_place() {
+    let (_folder, path) = file("listne = '127.0.0.1:1'\n[limits]\nconnection = 5\n[webhook]\nurl = 'x'\n");
+    let environment = environment(&[("OFFCHANNEL_SERVER_LISTNE", "x")]);
+    let loaded = Config::load_from(Some(&path), environment, &Overrides::default()).unwrap();
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let text = warnings.join("\n");
+    for expected in
+        [":1: listne: ", ":3: limits.connection: ", ":5: webhook.url: ", "OFFCHANNEL_SERVER_LISTNE: "]
+    {
+        assert!(text.contains(expected), "expected {expected:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_named_with_its_line() {
+    let error = load("listen = '127.0.0.1:1'\nlimits = [\n").unwrap_err().to_string();
+    assert!(
+        error.contains("server.toml:2: not TOML") || error.contains("server.toml:3: not TOML"),
+        "{error}"
+    );
+    let missing = Config::load_from(
+        Some(Path::new("/nonexistent/server.toml")),
+        BTreeMap::new(),
+        &Overrides::default(),
+    );
+    assert!(missing.unwrap_err().to_string().contains("/nonexistent/server.toml: the file cannot be read"));
+}
+
+#[test]
+fn a_plain_webhook_needs_leave_to_reach_private_addresses() {
+    let channel = "[[channel]]\nname = 'a'\nkind = 'webhook'\nurl = 'http://10.0.0.1/x'\n\
+                   secret = 'whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY='\n";
+    let error = load(channel).unwrap_err().to_string();
+    assert!(error.contains("channel[1].url: http:// is accepted for private addresses only"), "{error}");
+    for allowed in ["true", "['10.0.0.0/8', 'siem.internal']"] {
+        let config = load(&format!("{channel}allow_private = {allowed}\n")).unwrap().config;
+        assert_eq!(config.channels.len(), 1);
+    }
+    assert!(load(&format!("{channel}allow_private = ['10.0.0.0/33']\n")).is_err());
+    let shown = format!("{:?}", load(&format!("{channel}allow_private = true\n")).unwrap().config);
+    assert!(!shown.contains("MDEyMzQ1"), "the secret is printed: {shown}");
+}

@@ -1,0 +1,102 @@
+//! Who sent a request: RFC 9421 signatures of devices.
+//!
+//! Checks come in the order of their cost: headers, then whether the device is known, then the body is read,
+//! then signature and digest, then whether the request is new. Nothing of a body is unpacked or understood
+//! before its signature holds.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use offchannel_shared::ids::DeviceId;
+use offchannel_shared::signing::PublicKey;
+use offchannel_shared::signing::request::Claim;
+use offchannel_shared::wire::EnrolRequest;
+use serde::de::DeserializeOwned;
+
+use super::body::{self, Encoding};
+use super::refusal::Refusal;
+use super::replay::Memory;
+use super::router::Shared;
+use crate::service::ServiceError;
+
+/// A request that a device signed.
+#[derive(Debug)]
+pub(super) struct Signed<T> {
+    pub(super) device: DeviceId,
+    pub(super) body: T,
+}
+
+/// A request for enrolment, signed with the key that it wants to register.
+#[derive(Debug)]
+pub(super) struct Enrolling {
+    pub(super) body: EnrolRequest,
+    pub(super) claim: Claim,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Signed<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let encoding = body::announced(request.headers(), &shared.limits)?;
+        let claim = Claim::read(request.headers())?;
+        let unknown = || Refusal::from(ServiceError::DeviceUnknown);
+        let device = DeviceId::new(claim.key_id.as_str()).map_err(|_| unknown())?;
+        let key = shared.service.device_key(&device).await?.ok_or_else(unknown)?;
+        let sent = verified(request, &claim, &key.public_key, shared).await?;
+        if let Some(at) = key.retired_at {
+            return Err(Refusal::device_unknown(format!(
+                "the device was retired at {at}: enrol it again if it is in use"
+            )));
+        }
+        match shared.replays.remember(&claim, shared.service.now()) {
+            Memory::New => {}
+            Memory::Seen => return Err(Refusal::replayed()),
+            Memory::Full => {
+                return Err(Refusal::unavailable("too many requests in a short time: come back later"));
+            }
+        }
+        let body = decoded(sent, encoding, shared)?;
+        Ok(Self { device, body })
+    }
+}
+
+impl FromRequest<Arc<Shared>> for Enrolling {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let encoding = body::announced(request.headers(), &shared.limits)?;
+        let claim = Claim::read(request.headers())?;
+        let key = PublicKey::try_from(claim.key_id.clone())
+            .map_err(|_| Refusal::signature_invalid("expected the device's public key as keyid"))?;
+        let sent = verified(request, &claim, &key, shared).await?;
+        // Anybody can make keys and sign: only what a token was accepted for is remembered, by the handler.
+        if shared.replays.seen(&claim, shared.service.now()) {
+            return Err(Refusal::replayed());
+        }
+        let body: EnrolRequest = decoded(sent, encoding, shared)?;
+        if body.public_key != key {
+            return Err(Refusal::signature_invalid(
+                "the request is signed with another key than the one to register",
+            ));
+        }
+        Ok(Self { body, claim })
+    }
+}
+
+/// The body as sent, if this key signed it.
+async fn verified(
+    request: Request,
+    claim: &Claim,
+    key: &PublicKey,
+    shared: &Shared,
+) -> Result<Bytes, Refusal> {
+    let (head, body) = request.into_parts();
+    let sent = body::receive(body, &shared.limits).await?;
+    claim.verify(key, head.method.as_str(), head.uri.path(), &sent, shared.service.now())?;
+    Ok(sent)
+}
+
+fn decoded<T: DeserializeOwned>(sent: Bytes, encoding: Encoding, shared: &Shared) -> Result<T, Refusal> {
+    body::decode(sent, encoding, &shared.limits)
+}

@@ -1,0 +1,121 @@
+//! Delivering alerts to one channel.
+//!
+//! Deliveries are leased, sent, and their outcome written. A worker that dies between sending and writing
+//! leaves a lease that runs out: the delivery is sent again under the same id, by which a receiver knows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use offchannel_shared::span::Span;
+use tokio::task::JoinSet;
+
+use super::runner::{Failure, Job, Next};
+use crate::channels::Channel;
+use crate::clock::Clock;
+use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
+use crate::metrics::Metrics;
+use crate::random;
+use crate::store::Store;
+
+/// How long deliveries are leased; longer than any channel takes for one attempt.
+const LEASE: Span = Span::seconds(90);
+/// Most deliveries that are sent to one channel at a time.
+const CONCURRENT: u32 = 8;
+/// How often it is looked for deliveries that are due, beside being told of new ones.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Delivers to one channel.
+#[derive(Debug)]
+pub(super) struct Deliver {
+    store: Arc<dyn Store>,
+    channel: Arc<dyn Channel>,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    worker: String,
+}
+
+impl Deliver {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        channel: Arc<dyn Channel>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        worker: String,
+    ) -> Self {
+        Self { store, channel, clock, metrics, worker }
+    }
+}
+
+#[async_trait]
+impl Job for Deliver {
+    fn name(&self) -> String {
+        format!("deliver to {}", self.channel.name())
+    }
+
+    fn wakes_on_change(&self) -> bool {
+        true
+    }
+
+    async fn run(&self) -> Result<Next, Failure> {
+        let now = self.clock.now();
+        let channels = [self.channel.name().clone()];
+        let claimed =
+            self.store.claim_deliveries(&channels, &self.worker, now, LEASE.after(now), CONCURRENT).await?;
+        let more = !claimed.is_empty();
+        let mut sending = JoinSet::new();
+        for delivery in claimed {
+            let (channel, clock, metrics) =
+                (Arc::clone(&self.channel), Arc::clone(&self.clock), self.metrics.clone());
+            sending.spawn(async move { attempt(&*channel, &*clock, &metrics, delivery).await });
+        }
+        let mut failure = None;
+        while let Some(sent) = sending.join_next().await {
+            // Each is written as soon as it is known; one that fails does not keep the others from it.
+            let written = match sent {
+                Ok(delivery) => {
+                    self.store.finish_delivery(delivery, &self.worker).await.map_err(Failure::from)
+                }
+                Err(error) => Err(error.into()),
+            };
+            match written {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!(channel = %self.channel.name(), "a lease ran out before its delivery ended")
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(if more { Next::Now } else { Next::After(POLL) }),
+        }
+    }
+}
+
+/// One attempt, taken in.
+async fn attempt(
+    channel: &dyn Channel,
+    clock: &dyn Clock,
+    metrics: &Metrics,
+    mut delivery: Delivery,
+) -> Delivery {
+    let attempt = channel.send(&delivery, clock.now()).await;
+    metrics.attempt(channel.name(), &attempt);
+    let (name, id) = (channel.name(), delivery.id.clone());
+    match &attempt {
+        Attempt::Delivered => tracing::info!(channel = %name, delivery = %id, "delivered"),
+        Attempt::Retry { error, .. } => {
+            tracing::warn!(channel = %name, delivery = %id, error, "not delivered")
+        }
+        Attempt::GiveUp { error } => tracing::error!(channel = %name, delivery = %id, error, "not delivered"),
+    }
+    // Without random bytes there is no jitter; that is no reason to deliver nothing.
+    let jitter =
+        random::bytes::<4>().map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX));
+    delivery.attempted(attempt, clock.now(), jitter);
+    if delivery.state == DeliveryState::Dead {
+        tracing::error!(channel = %name, delivery = %id, attempts = delivery.attempts, "given up: see `offchannel-server delivery list`");
+    }
+    delivery
+}

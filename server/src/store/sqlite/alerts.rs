@@ -1,0 +1,153 @@
+//! The tables `alerts` and `alert_events`.
+
+use offchannel_shared::ids::{AlertId, DeviceId};
+use offchannel_shared::policy::Severity;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::columns::{
+    instant, maybe_instant, maybe_micros, maybe_word, micros, text, text_or_empty, to_json, unsigned, word,
+};
+use super::failure::Failure;
+use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
+use crate::store::{AlertFilter, AlertRecord, RecordedEvent};
+
+/// The columns that [`alert`] reads, and the host name.
+const SELECT: &str = "SELECT l.id, l.device_id, l.kind, l.rule, l.app, l.severity, l.state, l.snoozed_until,
+    l.opened_at, l.changed_at, l.cause, l.reopened, d.hostname
+    FROM alerts l JOIN devices d ON d.id = l.device_id";
+
+/// All alerts of a device.
+pub(super) fn of_device(c: &Connection, device: &DeviceId) -> Result<Vec<Alert>, Failure> {
+    let mut query = c.prepare_cached(
+        "SELECT id, device_id, kind, rule, app, severity, state, snoozed_until, opened_at, changed_at, cause, reopened
+        FROM alerts WHERE device_id = ?1 ORDER BY kind, rule, app",
+    )?;
+    let alerts = query.query_map([device.as_str()], alert)?;
+    Ok(alerts.collect::<Result<_, _>>()?)
+}
+
+/// Alerts, the last changed first.
+pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertRecord>, Failure> {
+    let mut sql = format!("{SELECT} WHERE (?1 IS NULL OR l.state IN (SELECT value FROM json_each(?1)))");
+    if !filter.states.is_empty() && !filter.states.contains(&AlertState::Resolved) {
+        // Said in the words of the index of active alerts.
+        sql.push_str(" AND l.state <> 'resolved'");
+    }
+    if filter.device.is_some() {
+        sql.push_str(" AND l.device_id = ?2");
+    } else {
+        sql.push_str(" AND ?2 IS NULL");
+    }
+    sql.push_str(" ORDER BY l.changed_at DESC, l.id LIMIT ?3");
+    let states = (!filter.states.is_empty()).then(|| to_json(&filter.states)).transpose()?;
+    let device = filter.device.as_ref().map(DeviceId::as_str);
+    let mut query = c.prepare_cached(&sql)?;
+    let alerts = query.query_map(params![states, device, at_most(filter.limit)], record)?;
+    Ok(alerts.collect::<Result<_, _>>()?)
+}
+
+/// `LIMIT` for a filter in which 0 stands for all.
+pub(super) fn at_most(limit: u32) -> i64 {
+    if limit == 0 { -1 } else { limit.into() }
+}
+
+/// One alert with its history.
+pub(super) fn load(c: &Connection, id: &AlertId) -> Result<Option<(AlertRecord, Vec<AlertEvent>)>, Failure> {
+    let mut query = c.prepare_cached(&format!("{SELECT} WHERE l.id = ?1"))?;
+    let Some(record) = query.query_row([id.as_str()], record).optional()? else { return Ok(None) };
+    let mut query = c.prepare_cached(
+        "SELECT sequence, alert_id, at, action, actor, cause FROM alert_events WHERE alert_id = ?1 ORDER BY sequence",
+    )?;
+    let events = query.query_map([id.as_str()], |row| event(row).map(|recorded| recorded.event))?;
+    Ok(Some((record, events.collect::<Result<_, _>>()?)))
+}
+
+/// The history after a place in it.
+pub(super) fn events(c: &Connection, after: u64, limit: u32) -> Result<Vec<RecordedEvent>, Failure> {
+    let mut query = c.prepare_cached(
+        "SELECT sequence, alert_id, at, action, actor, cause FROM alert_events
+        WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
+    )?;
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let events = query.query_map(params![after, limit], event)?;
+    Ok(events.collect::<Result<_, _>>()?)
+}
+
+fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
+    Ok(Alert {
+        id: text(row, 0)?,
+        device: text(row, 1)?,
+        kind: word(row, 2, &AlertKind::ALL, AlertKind::as_str)?,
+        rule: text_or_empty(row, 3)?,
+        app: text_or_empty(row, 4)?,
+        severity: word(row, 5, &Severity::ALL, Severity::as_str)?,
+        state: word(row, 6, &AlertState::ALL, AlertState::as_str)?,
+        snoozed_until: maybe_instant(row, 7)?,
+        opened_at: instant(row, 8)?,
+        changed_at: instant(row, 9)?,
+        cause: maybe_word(row, 10, &Cause::ALL, Cause::as_str)?,
+        reopened: row.get(11)?,
+    })
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<AlertRecord> {
+    Ok(AlertRecord { alert: alert(row)?, hostname: row.get(12)? })
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
+    let event = AlertEvent {
+        alert: text(row, 1)?,
+        at: instant(row, 2)?,
+        action: word(row, 3, &AlertAction::ALL, AlertAction::as_str)?,
+        actor: row.get(4)?,
+        cause: maybe_word(row, 5, &Cause::ALL, Cause::as_str)?,
+    };
+    Ok(RecordedEvent { sequence: unsigned(row, 0)?, event })
+}
+
+/// Writes new and changed alerts. What an alert is about does not change.
+pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
+    let mut statement = c.prepare_cached(
+        "INSERT INTO alerts (device_id, kind, rule, app, id, severity, state, snoozed_until, opened_at, changed_at,
+            cause, reopened)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, state = excluded.state,
+            snoozed_until = excluded.snoozed_until, opened_at = excluded.opened_at,
+            changed_at = excluded.changed_at, cause = excluded.cause, reopened = excluded.reopened",
+    )?;
+    for alert in alerts {
+        statement.execute(params![
+            alert.device.as_str(),
+            alert.kind.as_str(),
+            alert.rule.as_ref().map_or("", |rule| rule.as_str()),
+            alert.app.as_ref().map_or("", |app| app.as_str()),
+            alert.id.as_str(),
+            alert.severity.as_str(),
+            alert.state.as_str(),
+            maybe_micros(alert.snoozed_until),
+            micros(alert.opened_at),
+            micros(alert.changed_at),
+            alert.cause.map(Cause::as_str),
+            alert.reopened,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Adds to the history. There is one writer at a time, so numbers count up in the order of commits.
+pub(super) fn append(c: &Connection, events: &[AlertEvent]) -> Result<(), Failure> {
+    let mut statement = c.prepare_cached(
+        "INSERT INTO alert_events (sequence, alert_id, at, action, actor, cause)
+        VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM alert_events), ?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for event in events {
+        statement.execute(params![
+            event.alert.as_str(),
+            micros(event.at),
+            event.action.as_str(),
+            event.actor,
+            event.cause.map(Cause::as_str),
+        ])?;
+    }
+    Ok(())
+}

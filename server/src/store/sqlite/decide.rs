@@ -1,0 +1,41 @@
+//! Decisions: a device's case is loaded, decided about and written, with nothing in between.
+
+use offchannel_shared::ids::DeviceId;
+use rusqlite::Connection;
+
+use super::failure::Failure;
+use super::{alerts, deliveries, devices, findings, sightings};
+use crate::domain::case::{Case, Decision};
+use crate::domain::device::Device;
+use crate::store::{Decide, DecideOutcome};
+
+/// What is known of a device.
+pub(super) fn load(c: &Connection, id: &DeviceId) -> Result<Option<Case>, Failure> {
+    let Some(device) = devices::load(c, id)? else { return Ok(None) };
+    Ok(Some(Case { device, findings: findings::open(c, id)?, alerts: alerts::of_device(c, id)? }))
+}
+
+/// Decides and writes the outcome.
+pub(super) fn decide(c: &Connection, id: &DeviceId, decide: &Decide) -> Result<DecideOutcome, Failure> {
+    let Some(case) = load(c, id)? else { return Err(Failure::not_found("device", id)) };
+    let before = case.device.clone();
+    match decide.0(case) {
+        Err(refusal) => Ok(DecideOutcome::Refused(refusal)),
+        Ok(None) => Ok(DecideOutcome::Committed(None)),
+        Ok(Some(decision)) => {
+            write(c, before, &decision)?;
+            Ok(DecideOutcome::Committed(Some(Box::new(decision))))
+        }
+    }
+}
+
+fn write(c: &Connection, before: Device, decision: &Decision) -> Result<(), Failure> {
+    let id = before.id.clone();
+    devices::update(c, before, &decision.device)?;
+    findings::put(c, &decision.findings)?;
+    // Alerts before what refers to them.
+    alerts::put(c, &decision.alerts)?;
+    alerts::append(c, &decision.events)?;
+    sightings::put(c, &id, &decision.sightings)?;
+    deliveries::insert(c, &decision.deliveries)
+}

@@ -1,0 +1,127 @@
+//! The table `deliveries`.
+
+use jiff::Timestamp;
+use offchannel_shared::ids::{ChannelName, DeliveryId};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::alerts::at_most;
+use super::columns::{instant, json, micros, text, to_json, word};
+use super::failure::Failure;
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::store::DeliveryFilter;
+
+/// The columns that [`delivery`] reads.
+const COLUMNS: &str = "id, channel, alert_id, notification, created_at, due_at, attempts, state, last_error";
+
+/// Who wants which deliveries.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) channels: Vec<ChannelName>,
+    pub(super) worker: String,
+    pub(super) now: Timestamp,
+    pub(super) until: Timestamp,
+    pub(super) limit: u32,
+}
+
+/// Queues new deliveries.
+pub(super) fn insert(c: &Connection, deliveries: &[Delivery]) -> Result<(), Failure> {
+    let sql = format!("INSERT INTO deliveries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    let mut statement = c.prepare_cached(&sql)?;
+    for delivery in deliveries {
+        statement.execute(params![
+            delivery.id.as_str(),
+            delivery.channel.as_str(),
+            delivery.alert.as_str(),
+            to_json(&delivery.notification)?,
+            micros(delivery.created_at),
+            micros(delivery.due_at),
+            delivery.attempts,
+            delivery.state.as_str(),
+            delivery.last_error,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Leases what is due. The guard is repeated outside the selection, so that the statement stays right where
+/// two of them run at a time; the index of pending deliveries is not touched.
+pub(super) fn claim(c: &Connection, claim: &Claim) -> Result<Vec<Delivery>, Failure> {
+    let sql = format!(
+        "UPDATE deliveries SET leased_by = ?1, leased_until = ?2
+        WHERE id IN (
+            SELECT id FROM deliveries
+            WHERE state = 'pending' AND due_at <= ?3 AND (leased_until IS NULL OR leased_until <= ?3)
+                AND channel IN (SELECT value FROM json_each(?4))
+            ORDER BY due_at, id LIMIT ?5
+        ) AND state = 'pending' AND (leased_until IS NULL OR leased_until <= ?3)
+        RETURNING {COLUMNS}"
+    );
+    let mut statement = c.prepare_cached(&sql)?;
+    let values =
+        params![claim.worker, micros(claim.until), micros(claim.now), to_json(&claim.channels)?, claim.limit];
+    let claimed = statement.query_map(values, delivery)?;
+    let mut claimed: Vec<Delivery> = claimed.collect::<Result<_, _>>()?;
+    // RETURNING gives no order.
+    claimed.sort_by(|a, b| (a.due_at, &a.id).cmp(&(b.due_at, &b.id)));
+    Ok(claimed)
+}
+
+/// Writes how an attempt went, if the worker still holds the delivery.
+pub(super) fn finish(c: &Connection, delivery: &Delivery, worker: &str) -> Result<bool, Failure> {
+    let mut statement = c.prepare_cached(
+        "UPDATE deliveries SET due_at = ?3, attempts = ?4, state = ?5, last_error = ?6, leased_by = NULL,
+            leased_until = NULL
+        WHERE id = ?1 AND leased_by = ?2",
+    )?;
+    let changed = statement.execute(params![
+        delivery.id.as_str(),
+        worker,
+        micros(delivery.due_at),
+        delivery.attempts,
+        delivery.state.as_str(),
+        delivery.last_error,
+    ])?;
+    Ok(changed == 1)
+}
+
+/// The delivery with this id.
+pub(super) fn load(c: &Connection, id: &DeliveryId) -> Result<Option<Delivery>, Failure> {
+    let mut query = c.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1"))?;
+    Ok(query.query_row([id.as_str()], delivery).optional()?)
+}
+
+/// Makes a dead delivery pending.
+pub(super) fn retry(c: &Connection, id: &DeliveryId, now: Timestamp) -> Result<Delivery, Failure> {
+    let sql = format!(
+        "UPDATE deliveries SET state = 'pending', due_at = ?2 WHERE id = ?1 AND state = 'dead' RETURNING {COLUMNS}"
+    );
+    let mut statement = c.prepare_cached(&sql)?;
+    let retried = statement.query_row(params![id.as_str(), micros(now)], delivery).optional()?;
+    retried.ok_or_else(|| Failure::not_found("dead delivery", id))
+}
+
+/// Deliveries, newest first.
+pub(super) fn list(c: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM deliveries WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1)))
+        ORDER BY created_at DESC, id LIMIT ?2"
+    );
+    let mut query = c.prepare_cached(&sql)?;
+    let states = (!filter.states.is_empty()).then(|| to_json(&filter.states)).transpose()?;
+    let deliveries = query.query_map(params![states, at_most(filter.limit)], delivery)?;
+    Ok(deliveries.collect::<Result<_, _>>()?)
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        id: text(row, 0)?,
+        channel: text(row, 1)?,
+        alert: text(row, 2)?,
+        notification: json(row, 3)?,
+        created_at: instant(row, 4)?,
+        due_at: instant(row, 5)?,
+        attempts: row.get(6)?,
+        state: word(row, 7, &DeliveryState::ALL, DeliveryState::as_str)?,
+        last_error: row.get(8)?,
+    })
+}

@@ -1,0 +1,224 @@
+//! The tables `devices` and `device_activity`.
+
+use jiff::Timestamp;
+use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
+use offchannel_shared::ids::DeviceId;
+use offchannel_shared::signing::PublicKey;
+use offchannel_shared::wire::GoodbyeReason;
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+
+use super::columns::{
+    instant, json, maybe_instant, maybe_micros, maybe_text, maybe_word, micros, text, to_json, unsigned, word,
+};
+use super::failure::Failure;
+use super::findings;
+use crate::domain::device::{Device, Goodbye, LastReport};
+use crate::store::{DeviceSummary, Seen};
+
+/// The columns that [`device`] reads.
+const SELECT: &str =
+    "SELECT d.id, d.public_key, d.token_id, d.enrolled_at, d.hostname, d.platform, d.os, d.arch,
+    d.machine, d.ownership, d.units, d.past_epochs, d.goodbye_reason, d.goodbye_at, d.report_epoch,
+    d.report_revision, d.report_digest, d.report_received_at, d.report_observed_at, d.report_inventory,
+    a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at
+    FROM devices d JOIN device_activity a ON a.device_id = d.id";
+
+const REASONS: [GoodbyeReason; 3] = [GoodbyeReason::Stop, GoodbyeReason::Uninstall, GoodbyeReason::Shutdown];
+
+/// The device with this id.
+pub(super) fn load(c: &Connection, id: &DeviceId) -> Result<Option<Device>, Failure> {
+    one(c, &format!("{SELECT} WHERE d.id = ?1"), [id.as_str()])
+}
+
+/// The device with this key.
+pub(super) fn with_key(c: &Connection, key: &PublicKey) -> Result<Option<Device>, Failure> {
+    one(c, &format!("{SELECT} WHERE d.public_key = ?1"), [key.as_bytes()])
+}
+
+fn one(c: &Connection, sql: &str, params: impl Params) -> Result<Option<Device>, Failure> {
+    Ok(c.prepare_cached(sql)?.query_row(params, device).optional()?)
+}
+
+/// A page of devices, with what is wrong with them.
+pub(super) fn list(
+    c: &Connection,
+    after: Option<&DeviceId>,
+    limit: u32,
+) -> Result<Vec<DeviceSummary>, Failure> {
+    let mut query = c.prepare_cached(&format!("{SELECT} WHERE d.id > ?1 ORDER BY d.id LIMIT ?2"))?;
+    // Every id comes after the empty text.
+    let devices = query.query_map(params![after.map_or("", DeviceId::as_str), limit], device)?;
+    let mut summaries = Vec::new();
+    for device in devices {
+        let device = device?;
+        let findings = findings::open(c, &device.id)?;
+        summaries.push(DeviceSummary { device, findings });
+    }
+    Ok(summaries)
+}
+
+fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
+    let key = row.get_ref(1)?.as_blob()?;
+    let public_key = PublicKey::from_bytes(key)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error)))?;
+    let goodbye = match maybe_word(row, 12, &REASONS, GoodbyeReason::as_str)? {
+        Some(reason) => Some(Goodbye { reason, at: instant(row, 13)? }),
+        None => None,
+    };
+    let report = match maybe_text(row, 14)? {
+        Some(epoch) => Some(LastReport {
+            epoch,
+            revision: unsigned(row, 15)?,
+            digest: text(row, 16)?,
+            received_at: instant(row, 17)?,
+            observed_at: instant(row, 18)?,
+            inventory: json(row, 19)?,
+        }),
+        None => None,
+    };
+    Ok(Device {
+        id: text(row, 0)?,
+        public_key,
+        facts: DeviceFacts {
+            hostname: row.get(4)?,
+            platform: word(row, 5, &Platform::ALL, Platform::as_str)?,
+            os: row.get(6)?,
+            arch: row.get(7)?,
+            machine: row.get(8)?,
+        },
+        placement: Placement {
+            ownership: word(row, 9, &Ownership::ALL, Ownership::as_str)?,
+            units: json(row, 10)?,
+        },
+        token: text(row, 2)?,
+        enrolled_at: instant(row, 3)?,
+        retired_at: maybe_instant(row, 24)?,
+        agent_version: row.get(21)?,
+        policy_version: unsigned(row, 22)?,
+        last_seen: instant(row, 20)?,
+        goodbye,
+        report,
+        past_epochs: json(row, 11)?,
+        evaluate_at: maybe_instant(row, 23)?,
+    })
+}
+
+/// Writes a new device.
+pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
+    let mut statement = c.prepare_cached(
+        "INSERT INTO devices (id, public_key, token_id, enrolled_at, hostname, platform, os, arch, machine, ownership,
+            units, past_epochs, goodbye_reason, goodbye_at, report_epoch, report_revision, report_digest,
+            report_received_at, report_observed_at, report_inventory)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+    )?;
+    execute(&mut statement, device)?;
+    let mut statement = c.prepare_cached(
+        "INSERT INTO device_activity (device_id, last_seen, agent_version, policy_version, evaluate_at, retired_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    execute_activity(&mut statement, device)
+}
+
+/// Writes what has changed of a device. A row that is the same as before is not written: after a publication most
+/// devices are judged anew without any change, and their large rows are left alone.
+pub(super) fn update(c: &Connection, before: Device, device: &Device) -> Result<(), Failure> {
+    let mut same = before;
+    same.last_seen = device.last_seen;
+    same.agent_version.clone_from(&device.agent_version);
+    same.policy_version = device.policy_version;
+    same.evaluate_at = device.evaluate_at;
+    same.retired_at = device.retired_at;
+    if same != *device {
+        let mut statement = c.prepare_cached(
+            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, hostname = ?5, platform = ?6,
+                os = ?7, arch = ?8, machine = ?9, ownership = ?10, units = ?11, past_epochs = ?12,
+                goodbye_reason = ?13, goodbye_at = ?14, report_epoch = ?15, report_revision = ?16,
+                report_digest = ?17, report_received_at = ?18, report_observed_at = ?19, report_inventory = ?20
+            WHERE id = ?1",
+        )?;
+        execute(&mut statement, device)?;
+    }
+    let mut statement = c.prepare_cached(
+        "UPDATE device_activity SET last_seen = ?2, agent_version = ?3, policy_version = ?4, evaluate_at = ?5,
+            retired_at = ?6
+        WHERE device_id = ?1",
+    )?;
+    execute_activity(&mut statement, device)
+}
+
+fn execute(statement: &mut rusqlite::CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
+    let (facts, report, goodbye) = (&device.facts, device.report.as_ref(), device.goodbye.as_ref());
+    statement.execute(params![
+        device.id.as_str(),
+        device.public_key.as_bytes(),
+        device.token.as_str(),
+        micros(device.enrolled_at),
+        facts.hostname,
+        facts.platform.as_str(),
+        facts.os,
+        facts.arch,
+        facts.machine,
+        device.placement.ownership.as_str(),
+        to_json(&device.placement.units)?,
+        to_json(&device.past_epochs)?,
+        goodbye.map(|goodbye| goodbye.reason.as_str()),
+        goodbye.map(|goodbye| micros(goodbye.at)),
+        report.map(|report| report.epoch.as_str()),
+        report.map(|report| report.revision.cast_signed()),
+        report.map(|report| report.digest.as_str()),
+        report.map(|report| micros(report.received_at)),
+        report.map(|report| micros(report.observed_at)),
+        report.map(|report| to_json(&report.inventory)).transpose()?,
+    ])?;
+    Ok(())
+}
+
+fn execute_activity(statement: &mut rusqlite::CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
+    statement.execute(params![
+        device.id.as_str(),
+        micros(device.last_seen),
+        device.agent_version,
+        device.policy_version.cast_signed(),
+        maybe_micros(device.evaluate_at),
+        maybe_micros(device.retired_at),
+    ])?;
+    Ok(())
+}
+
+/// Active devices to be judged, the longest due first.
+pub(super) fn due(c: &Connection, now: Timestamp, limit: u32) -> Result<Vec<DeviceId>, Failure> {
+    let mut query = c.prepare_cached(
+        "SELECT device_id FROM device_activity
+        WHERE evaluate_at <= ?1 AND retired_at IS NULL ORDER BY evaluate_at, device_id LIMIT ?2",
+    )?;
+    let due = query.query_map(params![micros(now), limit], |row| text(row, 0))?;
+    Ok(due.collect::<Result<_, _>>()?)
+}
+
+/// Makes every active device due at `at`, unless it is due before.
+pub(super) fn evaluate_all(c: &Connection, at: Timestamp) -> Result<(), Failure> {
+    let mut statement = c.prepare_cached(
+        "UPDATE device_activity SET evaluate_at = ?1
+        WHERE retired_at IS NULL AND (evaluate_at IS NULL OR evaluate_at > ?1)",
+    )?;
+    statement.execute([micros(at)])?;
+    Ok(())
+}
+
+/// Writes when devices were heard of, never back in time.
+pub(super) fn seen(c: &Connection, seen: &[Seen]) -> Result<(), Failure> {
+    let mut statement = c.prepare_cached(
+        "UPDATE device_activity SET last_seen = ?2, agent_version = ?3, policy_version = ?4
+        WHERE device_id = ?1 AND last_seen <= ?2",
+    )?;
+    for one in seen {
+        statement.execute(params![
+            one.device.as_str(),
+            micros(one.at),
+            one.agent_version,
+            one.policy_version.cast_signed(),
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The steps of the schema. A step that was released is never changed; a new one is added.
+
+use offchannel_shared::digest::hex;
+use ring::digest::{SHA256, digest};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+
+use super::columns::micros;
+use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
+
+/// The version of a step is its place in this list, counted from 1.
+const STEPS: [Step; 1] =
+    [Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") }];
+
+/// The newest version.
+const KNOWN: u32 = STEPS.len() as u32;
+
+/// Which steps were applied.
+const NOTES: &str = "
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version    INTEGER NOT NULL PRIMARY KEY,
+    name       TEXT    NOT NULL,
+    applied_at INTEGER NOT NULL,
+    checksum   TEXT    NOT NULL
+) STRICT";
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    name: &'static str,
+    sql: &'static str,
+}
+
+impl Step {
+    fn checksum(&self) -> String {
+        hex(digest(&SHA256, self.sql.as_bytes()).as_ref())
+    }
+}
+
+fn numbered() -> impl Iterator<Item = (u32, Step)> {
+    (1..).zip(STEPS)
+}
+
+/// Sees that the database is empty or ours, without changing anything.
+pub(super) fn check(connection: &Connection) -> Result<(), Refused> {
+    let failed = database("read its schema");
+    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(&failed)?;
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(&failed)?;
+    if id == APPLICATION_ID || (id == 0 && tables == 0) { Ok(()) } else { Err(OpenError::Foreign.into()) }
+}
+
+/// Applies the steps that are missing, if that is wanted.
+pub(super) fn apply(connection: &mut Connection, options: &OpenOptions) -> Result<(), Refused> {
+    let failed = database("read its schema");
+    let found = version(connection).map_err(&failed)?;
+    if found > KNOWN {
+        return Err(Refused::Newer { found, known: KNOWN });
+    }
+    for (version, step) in numbered().take_while(|(version, _)| *version <= found) {
+        let known = "SELECT name FROM schema_migrations WHERE version = ?1 AND checksum = ?2";
+        let same: Option<String> = connection
+            .query_row(known, params![version, step.checksum()], |row| row.get(0))
+            .optional()
+            .map_err(&failed)?;
+        if same.is_none() {
+            return Err(OpenError::Altered { version, name: step.name.to_owned() }.into());
+        }
+    }
+    if found < KNOWN && !options.migrate {
+        return Err(OpenError::Older { found, known: KNOWN }.into());
+    }
+    for (version, step) in numbered().filter(|(version, _)| *version > found) {
+        run(connection, version, step, options).map_err(database("bring its schema up to date"))?;
+    }
+    Ok(())
+}
+
+/// The version of the schema; 0 for none.
+fn version(connection: &Connection) -> rusqlite::Result<u32> {
+    let exists = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'";
+    if connection.query_row(exists, [], |row| row.get::<_, u32>(0))? == 0 {
+        return Ok(0);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM schema_migrations";
+    connection.query_row(newest, [], |row| row.get(0))
+}
+
+/// One step and the note of it, together or not at all.
+fn run(connection: &mut Connection, step: u32, what: Step, options: &OpenOptions) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    if version(&transaction)? >= step {
+        return transaction.commit();
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.execute_batch(NOTES)?;
+    transaction.execute_batch(what.sql)?;
+    transaction.execute(
+        "INSERT INTO schema_migrations (version, name, applied_at, checksum) VALUES (?1, ?2, ?3, ?4)",
+        params![step, what.name, micros(options.now), what.checksum()],
+    )?;
+    transaction.commit()
+}

@@ -1,0 +1,122 @@
+//! Alerts and their history.
+
+use std::sync::Arc;
+
+use offchannel_server::domain::alert::AlertState::{self, Acknowledged, Open, Resolved, Snoozed};
+use offchannel_server::domain::alert::Cause;
+use offchannel_server::domain::case::Decision;
+use offchannel_server::store::{AlertFilter, RecordedEvent, Store};
+use offchannel_shared::ids::AlertId;
+use tokio::task::JoinSet;
+
+use super::fixtures::{alert, alerted, at, commit, enrolled, id, nothing, opened};
+use super::{Behaviour, behaviour};
+
+pub fn all() -> Vec<Behaviour> {
+    vec![
+        behaviour("alerts are listed the last changed first, filtered and limited", listed),
+        behaviour("an alert is read with its history", history),
+        behaviour("the history has one order that only grows", sequence),
+        behaviour("what is not there is not found", missing),
+    ]
+}
+
+async fn listed(store: Arc<dyn Store>) {
+    for (device, apps) in [(1, ["telegram", "signal"]), (2, ["telegram", "viber"])] {
+        enrolled(&store, device).await;
+        commit(&store, &id(device), move |case| {
+            let alerts = apps.iter().zip(0_u8..).map(|(app, place)| {
+                let number = device * 10 + u64::from(place);
+                let mut alert = alert(&case.device.id, number, app);
+                alert.changed_at = at(i64::try_from(100 - number).unwrap());
+                alert.state = AlertState::ALL[usize::try_from(device).unwrap() * 2 - 2 + usize::from(place)];
+                alert.cause = (alert.state == Resolved).then_some(Cause::Removed);
+                alert.snoozed_until = (alert.state == Snoozed).then(|| at(500));
+                alert
+            });
+            Decision { alerts: alerts.collect(), ..nothing(case.device) }
+        })
+        .await;
+    }
+    let list = async |states: &[AlertState], device: Option<u64>, limit| {
+        let filter = AlertFilter { states: states.to_vec(), device: device.map(id), limit };
+        let found = store.alerts(filter).await.unwrap();
+        found.into_iter().map(|record| record.alert.id).collect::<Vec<AlertId>>()
+    };
+    assert_eq!(list(&[], None, 0).await, [id(10), id(11), id(20), id(21)]);
+    assert_eq!(list(&[], None, 3).await, [id(10), id(11), id(20)]);
+    assert_eq!(list(&[Open, Acknowledged, Snoozed], None, 0).await, [id(10), id(11), id(20)]);
+    assert_eq!(list(&[Snoozed, Resolved], None, 0).await, [id(20), id(21)]);
+    assert_eq!(list(&[Snoozed, Resolved], None, 1).await, [id(20)]);
+    assert_eq!(list(&[], Some(2), 0).await, [id(20), id(21)]);
+    assert_eq!(list(&[Open, Resolved], Some(1), 0).await, [id(10)]);
+    assert_eq!(list(&[], Some(9), 0).await, []);
+    let resolved = store.alert(&id(21)).await.unwrap().unwrap().0;
+    assert_eq!((resolved.alert.cause, resolved.hostname.as_str()), (Some(Cause::Removed), "host-2"));
+}
+
+async fn history(store: Arc<dyn Store>) {
+    let mut expected = alerted(&store, 1, &[]).await;
+    alerted(&store, 2, &[]).await;
+    let mut events = vec![opened(&expected)];
+    for step in 0..4 {
+        let decision = commit(&store, &id(1), move |mut case| {
+            let alert = &mut case.alerts[0];
+            let event = match step % 2 {
+                0 => alert.resolve(Cause::FalsePositive, at(100 + step)),
+                _ => alert.reopen(at(100 + step)),
+            };
+            Decision { events: event.into_iter().collect(), alerts: case.alerts, ..nothing(case.device) }
+        })
+        .await;
+        events.extend(decision.events);
+        expected = decision.alerts[0].clone();
+    }
+    let (record, found) = store.alert(&id(1)).await.unwrap().unwrap();
+    assert_eq!((record.alert, found), (expected, events));
+}
+
+async fn sequence(store: Arc<dyn Store>) {
+    for number in 1..=20 {
+        alerted(&store, number, &[]).await;
+    }
+    let mut tasks = JoinSet::new();
+    for number in 1..=20 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            for step in 0..5 {
+                commit(&store, &id(number), move |case| {
+                    let mut event = opened(&case.alerts[0]);
+                    event.at = at(step);
+                    Decision { events: vec![event.clone(), event], ..nothing(case.device) }
+                })
+                .await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let all = store.events(0, 1_000).await.unwrap();
+    assert_eq!(all.len(), 220);
+    assert!(all.is_sorted_by(|a, b| a.sequence < b.sequence), "every place is taken once");
+    for number in 1..=20 {
+        let own: Vec<_> =
+            all.iter().filter(|one| one.event.alert == id(number)).skip(1).map(|one| one.event.at).collect();
+        assert!(own.is_sorted(), "the order of commits: {own:?}");
+    }
+    let mut paged = Vec::new();
+    loop {
+        let after = paged.last().map_or(0, |last: &RecordedEvent| last.sequence);
+        let page = store.events(after, 7).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    assert_eq!(paged, all);
+    assert!(store.events(u64::MAX, 7).await.unwrap().is_empty());
+}
+
+async fn missing(store: Arc<dyn Store>) {
+    assert_eq!(store.alert(&id(1)).await.unwrap(), None);
+    assert!(store.alerts(AlertFilter::default()).await.unwrap().is_empty());
+}

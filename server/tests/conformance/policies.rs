@@ -1,0 +1,77 @@
+//! Policies.
+
+use std::sync::Arc;
+
+use offchannel_server::store::{Store, StoreError};
+use tokio::task::JoinSet;
+
+use super::fixtures::{at, commit, enrolled, nothing, policy};
+use super::{Behaviour, behaviour};
+
+pub fn all() -> Vec<Behaviour> {
+    vec![
+        behaviour("versions count up from 1 and are kept byte for byte", versions),
+        behaviour("a publication that knows an older version is refused", conflict),
+        behaviour("of many publications that know the same version one is taken", race),
+        behaviour("a publication makes every active device due", due),
+    ]
+}
+
+async fn versions(store: Arc<dyn Store>) {
+    assert_eq!(store.policy(None).await.unwrap(), None);
+    let first = store.publish(policy("first", 1), None).await.unwrap();
+    let second = store.publish(policy("second", 2), Some(1)).await.unwrap();
+    assert_eq!((first.version, second.version), (1, 2));
+    assert_eq!(first.source, policy("", 0).source);
+    assert_eq!(store.policy(None).await.unwrap().as_ref(), Some(&second));
+    assert_eq!(store.policy(Some(1)).await.unwrap().as_ref(), Some(&first));
+    for missing in [0, 3, u64::MAX] {
+        assert_eq!(store.policy(Some(missing)).await.unwrap(), None);
+    }
+    assert_eq!(store.policies().await.unwrap(), [second, first]);
+}
+
+async fn conflict(store: Arc<dyn Store>) {
+    store.publish(policy("first", 1), Some(0)).await.unwrap();
+    let device = enrolled(&store, 1).await;
+    let error = store.publish(policy("second", 2), Some(0)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Conflict { expected: 0, found: 1, .. }), "{error:?}");
+    assert_eq!(store.policies().await.unwrap().len(), 1);
+    let device = store.device(&device.id).await.unwrap().unwrap();
+    assert_eq!(device.evaluate_at, None, "nothing of a refused publication stays");
+}
+
+async fn race(store: Arc<dyn Store>) {
+    let mut tasks = JoinSet::new();
+    for number in 0..20 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move { store.publish(policy(&number.to_string(), 1), Some(0)).await.is_ok() });
+    }
+    let taken = tasks.join_all().await.into_iter().filter(|taken| *taken).count();
+    assert_eq!((taken, store.policies().await.unwrap().len()), (1, 1));
+}
+
+async fn due(store: Arc<dyn Store>) {
+    let (never, later, earlier, retired) = (
+        enrolled(&store, 1).await,
+        enrolled(&store, 2).await,
+        enrolled(&store, 3).await,
+        enrolled(&store, 4).await,
+    );
+    for (device, due, retired_at) in
+        [(&later, Some(at(500)), None), (&earlier, Some(at(50)), None), (&retired, None, Some(at(20)))]
+    {
+        commit(&store, &device.id, move |mut case| {
+            case.device.evaluate_at = due;
+            case.device.retired_at = retired_at;
+            nothing(case.device)
+        })
+        .await;
+    }
+    store.publish(policy("first", 100), None).await.unwrap();
+    let mut found = Vec::new();
+    for device in [&never, &later, &earlier, &retired] {
+        found.push(store.device(&device.id).await.unwrap().unwrap().evaluate_at);
+    }
+    assert_eq!(found, [Some(at(100)), Some(at(100)), Some(at(50)), None]);
+}

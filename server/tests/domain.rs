@@ -1,0 +1,442 @@
+//! What reports, goodbyes and time mean for findings and alerts; pure, with instants given.
+
+#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use offchannel_server::domain::alert::{AlertAction, AlertKind, AlertState, Cause};
+use offchannel_server::domain::case::{Case, Decision, NewIds};
+use offchannel_server::domain::device::{Device, Status};
+use offchannel_server::domain::ingest::{self, Context, Refusal};
+use offchannel_server::domain::published::InForce;
+use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
+use offchannel_shared::digest::Digest;
+use offchannel_shared::ids::{AlertId, AppId, ChannelName, DeliveryId, DeviceId, Epoch, FindingId, TokenId};
+use offchannel_shared::inventory::{
+    Change, Grade, Health, Inventory, Scope, Sighting, SourceHealth, Transition,
+};
+use offchannel_shared::namespace::Namespace;
+use offchannel_shared::policy::parse;
+use offchannel_shared::signing::PublicKey;
+use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SCHEMA};
+use proptest::prelude::*;
+
+const POLICY: &str = r#"
+schema = 1
+name = "x"
+stale_after = "1h"
+[[rule]]
+id = "no-consumer"
+verdict = "prohibited"
+kinds = ["consumer"]
+severity = "high"
+"#;
+
+struct Ids(u128);
+
+impl Ids {
+    fn next(&mut self) -> [u8; 16] {
+        self.0 += 1;
+        self.0.to_be_bytes()
+    }
+}
+
+impl NewIds for Ids {
+    fn finding(&mut self) -> FindingId {
+        FindingId::from_random(self.next())
+    }
+    fn alert(&mut self) -> AlertId {
+        AlertId::from_random(self.next())
+    }
+    fn delivery(&mut self) -> DeliveryId {
+        DeliveryId::from_random(self.next())
+    }
+}
+
+/// A device whose decisions are kept as a store keeps them.
+struct World {
+    in_force: InForce,
+    channels: Vec<ChannelName>,
+    case: Case,
+    ids: Ids,
+    revision: u64,
+    epoch: Epoch,
+}
+
+fn at(minute: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+}
+
+fn sighting(app: &str) -> Sighting {
+    Sighting {
+        app: AppId::new(app).unwrap(),
+        source: "dpkg".to_owned(),
+        namespace: Namespace::Dpkg,
+        identifier: app.to_owned(),
+        scope: Scope::System,
+        grade: Grade::Installed,
+        version: Some("1.0".to_owned()),
+    }
+}
+
+fn inventory(apps: &[&str]) -> Inventory {
+    let mut inventory =
+        Inventory { sightings: apps.iter().map(|app| sighting(app)).collect(), ..Inventory::default() };
+    inventory.normalise();
+    inventory
+}
+
+fn transition(minute: i64, change: Change, app: &str) -> Transition {
+    Transition { at: at(minute), change, sighting: sighting(app) }
+}
+
+impl World {
+    fn new(policy: &str) -> Self {
+        let device = Device {
+            id: DeviceId::from_random([1; 16]),
+            public_key: PublicKey::from_bytes(&[7; 32]).unwrap(),
+            facts: facts(),
+            placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+            token: TokenId::from_random([2; 16]),
+            enrolled_at: at(0),
+            retired_at: None,
+            agent_version: "1".to_owned(),
+            policy_version: 1,
+            last_seen: at(0),
+            goodbye: None,
+            report: None,
+            past_epochs: Vec::new(),
+            evaluate_at: None,
+        };
+        Self {
+            in_force: InForce {
+                version: 1,
+                policy: parse(policy).unwrap_or_else(|error| panic!("{error}")).policy,
+                catalogue: Catalogue::built_in(),
+            },
+            channels: vec![ChannelName::new("siem").unwrap()],
+            case: Case { device, findings: Vec::new(), alerts: Vec::new() },
+            ids: Ids(0),
+            revision: 0,
+            epoch: Epoch::from_random([9; 16]),
+        }
+    }
+
+    fn request(&self, inventory: &Inventory, transitions: Vec<Transition>, now: Timestamp) -> ReportRequest {
+        ReportRequest {
+            schema: SCHEMA,
+            epoch: self.epoch.clone(),
+            revision: self.revision,
+            digest: Digest::of(inventory),
+            observed_at: now,
+            policy_version: 1,
+            agent_version: "1".to_owned(),
+            catalogue_version: "x".to_owned(),
+            facts: facts(),
+            inventory: inventory.clone(),
+            transitions,
+            transitions_lost: 0,
+        }
+    }
+
+    fn decide(
+        &mut self,
+        minute: i64,
+        judge: impl Fn(Case, &Context<'_>, &mut dyn NewIds) -> Result<Option<Decision>, Refusal>,
+    ) -> Result<Option<Decision>, Refusal> {
+        let context = Context { in_force: &self.in_force, channels: &self.channels, now: at(minute) };
+        let decision = judge(self.case.clone(), &context, &mut self.ids)?;
+        if let Some(decision) = &decision {
+            self.case.device = decision.device.clone();
+            let mut findings: BTreeMap<_, _> =
+                self.case.findings.drain(..).map(|f| (f.id.clone(), f)).collect();
+            findings.extend(decision.findings.iter().map(|f| (f.id.clone(), f.clone())));
+            self.case.findings = findings.into_values().filter(|f| f.ended_at.is_none()).collect();
+            let mut alerts: BTreeMap<_, _> = self.case.alerts.drain(..).map(|a| (a.id.clone(), a)).collect();
+            alerts.extend(decision.alerts.iter().map(|a| (a.id.clone(), a.clone())));
+            self.case.alerts = alerts.into_values().collect();
+        }
+        Ok(decision)
+    }
+
+    fn report_with(&mut self, minute: i64, apps: &[&str], transitions: Vec<Transition>) -> Decision {
+        self.revision += 1;
+        let request = self.request(&inventory(apps), transitions, at(minute));
+        self.decide(minute, |case, context, ids| ingest::report(case, &request, context, ids))
+            .unwrap()
+            .unwrap()
+    }
+
+    fn report(&mut self, minute: i64, apps: &[&str]) -> Decision {
+        self.report_with(minute, apps, Vec::new())
+    }
+
+    fn evaluate(&mut self, minute: i64) -> Decision {
+        self.decide(minute, |case, context, ids| ingest::evaluate(case, context, ids)).unwrap().unwrap()
+    }
+
+    fn status(&self, minute: i64) -> Status {
+        self.case.device.status(&self.case.findings, self.in_force.policy.stale_after, at(minute))
+    }
+}
+
+fn facts() -> DeviceFacts {
+    DeviceFacts {
+        hostname: "host".to_owned(),
+        platform: Platform::Linux,
+        os: "Debian".to_owned(),
+        arch: "x86_64".to_owned(),
+        machine: String::new(),
+    }
+}
+
+/// What happened to alerts, in order: action, app or kind, minute.
+fn story(decision: &Decision, world: &World) -> Vec<(AlertAction, String, i64)> {
+    let name = |id: &AlertId| {
+        let alert = world.case.alerts.iter().find(|alert| alert.id == *id).unwrap();
+        alert.app.as_ref().map_or(alert.kind.to_string(), ToString::to_string)
+    };
+    let minute = |at: Timestamp| (at.as_second() - 1_800_000_000) / 60;
+    decision.events.iter().map(|event| (event.action, name(&event.alert), minute(event.at))).collect()
+}
+
+fn told(action: AlertAction, what: &str, minute: i64) -> (AlertAction, String, i64) {
+    (action, what.to_owned(), minute)
+}
+
+use AlertAction::{Opened, Reopened, Resolved};
+
+#[test]
+fn an_app_that_comes_goes_and_comes_back_is_one_alert_that_counts() {
+    let mut world = World::new(POLICY);
+    assert_eq!(world.status(0), Status::Unknown);
+    let decision = world.report(1, &["telegram"]);
+    assert_eq!(story(&decision, &world), [told(Opened, "telegram", 1)]);
+    assert_eq!(world.status(1), Status::Breach);
+    let notification = &decision.deliveries[0].notification;
+    assert_eq!((notification.evidence.len(), notification.action), (1, Opened));
+    let decision = world.report(2, &[]);
+    assert_eq!(story(&decision, &world), [told(Resolved, "telegram", 2)]);
+    assert_eq!(world.case.alerts[0].cause, Some(Cause::Removed));
+    assert_eq!(world.status(2), Status::Compliant);
+    let decision = world.report(3, &["telegram"]);
+    assert_eq!(story(&decision, &world), [told(Reopened, "telegram", 3)]);
+    assert_eq!((world.case.alerts.len(), world.case.alerts[0].reopened), (1, 1));
+}
+
+#[test]
+fn what_came_and_went_while_the_collector_was_away_is_not_lost() {
+    let mut world = World::new(POLICY);
+    world.report(1, &[]);
+    let transitions =
+        vec![transition(5, Change::Appeared, "signal"), transition(8, Change::Disappeared, "signal")];
+    let decision = world.report_with(10, &[], transitions);
+    assert_eq!(story(&decision, &world), [told(Opened, "signal", 5), told(Resolved, "signal", 8)]);
+    let finding = &decision.findings[0];
+    assert_eq!((finding.started_at, finding.ended_at), (at(5), Some(at(8))));
+    let intervals: Vec<_> = decision.sightings.iter().map(|s| (s.at, s.ended)).collect();
+    assert_eq!(intervals, [(at(5), false), (at(8), true)]);
+    assert_eq!(decision.deliveries.len(), 2);
+}
+
+#[test]
+fn a_device_clock_that_is_off_moves_nothing_out_of_the_time_between_two_reports() {
+    let mut world = World::new(POLICY);
+    world.report(10, &[]);
+    let transitions =
+        vec![transition(-900, Change::Appeared, "signal"), transition(900, Change::Disappeared, "signal")];
+    let decision = world.report_with(20, &[], transitions);
+    assert_eq!(story(&decision, &world), [told(Opened, "signal", 10), told(Resolved, "signal", 20)]);
+}
+
+#[test]
+fn a_repeated_report_changes_nothing() {
+    let mut world = World::new(POLICY);
+    world.report(1, &["telegram"]);
+    let request = world.request(&inventory(&["telegram"]), Vec::new(), at(1));
+    let again = world.decide(2, |case, context, ids| ingest::report(case, &request, context, ids));
+    assert_eq!(again, Ok(None));
+}
+
+#[test]
+fn a_wrong_digest_and_an_older_revision_are_refused() {
+    let mut world = World::new(POLICY);
+    world.report(1, &[]);
+    world.report(2, &["telegram"]);
+    let report = |request: ReportRequest| {
+        move |case: Case, context: &Context<'_>, ids: &mut dyn NewIds| {
+            ingest::report(case, &request, context, ids)
+        }
+    };
+    let mut request = world.request(&inventory(&["telegram"]), Vec::new(), at(3));
+    request.revision = 3;
+    request.digest = Digest::of(&inventory(&[]));
+    assert!(matches!(world.decide(3, report(request.clone())), Err(Refusal::DigestMismatch { .. })));
+    request = world.request(&inventory(&[]), Vec::new(), at(3));
+    request.revision = 1;
+    let stale = Refusal::RevisionStale { offered: 1, current: 2 };
+    assert_eq!(world.decide(3, report(request.clone())), Err(stale));
+    // The same revision with other content: two machines count up from one state file.
+    request.revision = 2;
+    assert!(matches!(world.decide(3, report(request)), Err(Refusal::RevisionStale { .. })));
+}
+
+#[test]
+fn a_state_file_made_anew_is_accepted_and_one_that_comes_back_is_a_clone() {
+    let mut world = World::new(POLICY);
+    world.report(1, &[]);
+    let original = world.epoch.clone();
+    world.epoch = Epoch::from_random([8; 16]);
+    world.revision = 0;
+    let decision = world.report(2, &[]);
+    assert_eq!(story(&decision, &world), []);
+    world.epoch = original;
+    world.revision = 1;
+    let decision = world.report(3, &[]);
+    assert_eq!(story(&decision, &world), [told(Opened, "device-cloned", 3)]);
+    // It stays open until somebody resolves it: the next report proves nothing.
+    let decision = world.report(4, &[]);
+    assert_eq!(story(&decision, &world), []);
+}
+
+#[test]
+fn silence_opens_an_alert_and_a_sign_of_life_resolves_it() {
+    let mut world = World::new(POLICY);
+    let decision = world.report(1, &[]);
+    assert_eq!(decision.device.evaluate_at, Some(at(61)));
+    assert_eq!(world.status(61), Status::Stale);
+    let decision = world.evaluate(61);
+    assert_eq!(story(&decision, &world), [told(Opened, "device-silent", 61)]);
+    assert_eq!(decision.device.evaluate_at, None, "nothing more can happen by itself");
+    let decision = world.decide(70, |case, context, ids| ingest::heard(case, context, ids)).unwrap().unwrap();
+    assert_eq!(story(&decision, &world), [told(Resolved, "device-silent", 70)]);
+}
+
+#[test]
+fn an_uninstalled_agent_is_an_alert_and_a_stopped_one_is_not() {
+    let mut world = World::new(POLICY);
+    world.report(1, &["telegram"]);
+    let goodbye = |world: &mut World, minute, reason| {
+        world
+            .decide(minute, |case, context, ids| ingest::goodbye(case, reason, context, ids))
+            .unwrap()
+            .unwrap()
+    };
+    let decision = goodbye(&mut world, 2, GoodbyeReason::Stop);
+    assert_eq!(story(&decision, &world), []);
+    let decision = goodbye(&mut world, 3, GoodbyeReason::Uninstall);
+    assert_eq!(story(&decision, &world), [told(Opened, "agent-uninstalled", 3)]);
+    let decision = world.report(4, &["telegram"]);
+    assert_eq!(story(&decision, &world), [told(Resolved, "agent-uninstalled", 4)]);
+}
+
+#[test]
+fn grace_runs_before_a_finding_is_a_breach() {
+    let mut world = World::new(&format!("{POLICY}grace = \"30m\"\n"));
+    let decision = world.report(1, &["telegram"]);
+    assert_eq!(story(&decision, &world), []);
+    assert_eq!((world.status(1), decision.device.evaluate_at), (Status::Grace, Some(at(31))));
+    let decision = world.evaluate(31);
+    assert_eq!(story(&decision, &world), [told(Opened, "telegram", 31)]);
+}
+
+#[test]
+fn what_came_and_went_within_grace_is_a_finding_without_an_alert() {
+    let mut world = World::new(&format!("{POLICY}grace = \"30m\"\n"));
+    world.report(1, &[]);
+    let transitions =
+        vec![transition(5, Change::Appeared, "signal"), transition(8, Change::Disappeared, "signal")];
+    let decision = world.report_with(10, &[], transitions);
+    assert_eq!((story(&decision, &world), decision.findings.len()), (vec![], 1));
+}
+
+#[test]
+fn the_agents_own_troubles_are_alerts() {
+    let mut world = World::new(POLICY);
+    let health = |source: &str, why: &str| SourceHealth {
+        source: source.to_owned(),
+        health: Health::Failed(why.to_owned()),
+    };
+    world.revision = 1;
+    let mut troubled = inventory(&[]);
+    troubled.sources = vec![health("policy", "older"), health("state", "torn"), health("snap", "denied")];
+    troubled.normalise();
+    let request = world.request(&troubled, Vec::new(), at(1));
+    let decision =
+        world.decide(1, |case, context, ids| ingest::report(case, &request, context, ids)).unwrap().unwrap();
+    let mut kinds: Vec<AlertKind> = decision.alerts.iter().map(|alert| alert.kind).collect();
+    kinds.sort();
+    assert_eq!(kinds, [AlertKind::AgentTampered, AlertKind::PolicyRefused]);
+}
+
+#[test]
+fn a_retired_device_is_closed_and_refused() {
+    let mut world = World::new(POLICY);
+    world.report(1, &["telegram"]);
+    let decision = world.decide(2, |case, context, ids| ingest::retire(case, context, ids)).unwrap().unwrap();
+    assert_eq!(story(&decision, &world), [told(Resolved, "telegram", 2)]);
+    assert_eq!(world.case.alerts[0].cause, Some(Cause::DeviceRetired));
+    assert_eq!((decision.device.evaluate_at, world.case.findings.len()), (None, 0));
+    let request = world.request(&inventory(&[]), Vec::new(), at(3));
+    let refused = world.decide(3, |case, context, ids| ingest::report(case, &request, context, ids));
+    assert_eq!(refused, Err(Refusal::Retired(at(2))));
+}
+
+#[test]
+fn another_policy_ends_what_it_does_not_mind() {
+    let mut world = World::new(POLICY);
+    world.report(1, &["telegram"]);
+    world.in_force.policy.rules.clear();
+    world.in_force.version = 2;
+    let decision = world.evaluate(2);
+    assert_eq!(story(&decision, &world), [told(Resolved, "telegram", 2)]);
+}
+
+/// Steps of a device's life: apps after each, whether reported at once or while offline.
+fn life() -> impl Strategy<Value = Vec<(Vec<&'static str>, bool)>> {
+    let apps = prop::sample::subsequence(vec!["signal", "telegram", "whatsapp"], 0..=3);
+    prop::collection::vec((apps, any::<bool>()), 1..12)
+}
+
+proptest! {
+    /// However reports and offline times fall, the alerts tell the same story of every app.
+    #[test]
+    fn going_offline_changes_no_story(life in life()) {
+        let mut world = World::new(POLICY);
+        world.report(0, &[]);
+        let mut there: Vec<&str> = Vec::new();
+        let mut owed = Vec::new();
+        let mut arrivals: BTreeMap<&str, u32> = BTreeMap::new();
+        let last = life.len() - 1;
+        for (index, (apps, online)) in life.iter().enumerate() {
+            let minute = index as i64 + 1;
+            for app in ["signal", "telegram", "whatsapp"] {
+                match (there.contains(&app), apps.contains(&app)) {
+                    (false, true) => {
+                        *arrivals.entry(app).or_default() += 1;
+                        owed.push(transition(minute, Change::Appeared, app));
+                    }
+                    (true, false) => owed.push(transition(minute, Change::Disappeared, app)),
+                    (true, true) | (false, false) => {}
+                }
+            }
+            there.clone_from(apps);
+            if *online || index == last {
+                let transitions = std::mem::take(&mut owed);
+                world.report_with(minute, apps, transitions);
+            }
+        }
+        let alerts: BTreeMap<String, (bool, u32)> = world
+            .case
+            .alerts
+            .iter()
+            .map(|a| (a.app.as_ref().unwrap().to_string(), (a.state == AlertState::Open, a.reopened + 1)))
+            .collect();
+        let expected: BTreeMap<String, (bool, u32)> =
+            arrivals.iter().map(|(app, count)| ((*app).to_owned(), (there.contains(app), *count))).collect();
+        prop_assert_eq!(world.case.alerts.len(), alerts.len(), "one alert for each app");
+        prop_assert_eq!(alerts, expected);
+    }
+}
