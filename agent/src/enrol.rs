@@ -124,7 +124,8 @@ pub async fn enrol(
     let key = seed.key().map_err(EnrolError::Key)?;
     let public_key = key.public().clone();
     let key_id = public_key.to_string();
-    let request = EnrolRequest { schema: SCHEMA, token, public_key, agent_version: AGENT_VERSION.to_owned(), facts };
+    let request =
+        EnrolRequest { schema: SCHEMA, token, public_key, agent_version: AGENT_VERSION.to_owned(), facts };
     let request = Request::Enrol(Box::new(request));
     let ask = async |now: Timestamp| {
         let signer = Signer { key: &key, key_id: &key_id, now };
@@ -168,8 +169,7 @@ fn pending_key(folder: &Folder) -> Result<Seed, EnrolError> {
 /// Checks the answer and saves it, the identity last: with it the enrolment is done.
 fn keep(folder: &Folder, client: &Client, seed: Seed, answer: EnrolResponse) -> Result<Enrolled, EnrolError> {
     let EnrolResponse { device_id, signing_keys, bundle, next_check_in, server_time, .. } = answer;
-    let policy =
-        InForce::offered(&bundle, &signing_keys, 0, server_time).map_err(EnrolError::Policy)?;
+    let policy = InForce::offered(&bundle, &signing_keys, 0, server_time).map_err(EnrolError::Policy)?;
     let mut epoch = [0; 16];
     getrandom::fill(&mut epoch).map_err(EnrolError::Random)?;
     let enrolment = Enrolment { device_id, server: client.server().to_string(), signing_keys };

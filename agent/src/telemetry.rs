@@ -14,7 +14,8 @@ pub fn start(log: Log) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let lines =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     // Only fails where a log was started before, which then is the one to use.
     let _ = match log.format {
         LogFormat::Text => tracing::subscriber::set_global_default(lines.with_ansi(false).finish()),

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::channels::{self, Channel, ChannelError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigErrors, Database, Loaded, Overrides};
+use crate::config::{self, Config, ConfigErrors, Database, Loaded, Overrides};
 use crate::files;
 use crate::http;
 use crate::jobs::{self, JobsHandle};
@@ -107,14 +107,16 @@ pub struct Running {
     _lock: File,
 }
 
-/// Loads the configuration from the file named, else from the usual place if there is one.
+/// Loads the configuration from the file named, else from the one that the environment names, else from
+/// the usual place if there is one.
 ///
 /// # Errors
 /// [`ConfigErrors`].
 pub fn load_config(path: Option<&Path>) -> Result<Loaded, ConfigErrors> {
     let usual = Path::new(DEFAULT_CONFIG);
-    let path = path.or_else(|| usual.exists().then_some(usual));
-    Config::load(path, &Overrides::default())
+    let named = path.map(Path::to_owned).or_else(config::env::config_file);
+    let path = named.or_else(|| usual.exists().then(|| usual.to_owned()));
+    Config::load(path.as_deref(), &Overrides::default())
 }
 
 impl App {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use offchannel_shared::ids::ChannelName;
 
-use crate::domain::delivery::Attempt;
+use crate::domain::delivery::DeliveryState;
 use crate::service::ServiceStats;
 
 /// The media type of the text.
@@ -71,12 +71,12 @@ impl Metrics {
         *lock(&self.0.refusals).entry(code).or_default() += 1;
     }
 
-    /// Counts an attempt to deliver.
-    pub fn attempt(&self, channel: &ChannelName, attempt: &Attempt) {
-        let outcome = match attempt {
-            Attempt::Delivered => "delivered",
-            Attempt::Retry { .. } => "retry",
-            Attempt::GiveUp { .. } => "give-up",
+    /// Counts an attempt to deliver, by what it left the delivery as.
+    pub fn attempt(&self, channel: &ChannelName, state: DeliveryState) {
+        let outcome = match state {
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Pending => "retry",
+            DeliveryState::Dead => "give-up",
         };
         *lock(&self.0.attempts).entry((channel.clone(), outcome)).or_default() += 1;
     }
@@ -207,7 +207,7 @@ mod tests {
         metrics.request("/healthz", 200, Duration::from_millis(3));
         metrics.request("/healthz", 200, Duration::from_millis(300));
         metrics.refusal("replayed");
-        metrics.attempt(&ChannelName::new("siem").unwrap(), &Attempt::Delivered);
+        metrics.attempt(&ChannelName::new("siem").unwrap(), DeliveryState::Delivered);
         let open = metrics.connection();
         let text = metrics.render(&ServiceStats::default());
         for line in [

@@ -1,7 +1,10 @@
 //! From a report to a webhook: the jobs, with real channels, a real database and real receivers.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first thing that fails")]
+
 #[expect(dead_code, reason = "the refusals run in http_refusals")]
 mod http_support;
+#[expect(dead_code, reason = "receivers that hang up are tried in webhook")]
 #[path = "http_support/receiver.rs"]
 mod receiver;
 
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use offchannel_server::channels::webhook::{AllowPrivate, Config};
 use offchannel_server::channels::{self, Channel, ChannelConfig, ChannelKind};
-use offchannel_server::domain::delivery::DeliveryState;
+use offchannel_server::domain::delivery::{Delivery, DeliveryState};
 use offchannel_server::jobs::{self, JobsHandle};
 use offchannel_server::store::DeliveryFilter;
 use offchannel_shared::digest::Digest;
@@ -36,7 +39,8 @@ fn channel(text: &str, receiver: &Receiver) -> Arc<dyn Channel> {
         timeout: PATIENCE,
         allow_private: AllowPrivate::Any,
     };
-    channels::build(&ChannelConfig { name: name(text), enabled: true, kind: ChannelKind::Webhook(config) }).unwrap()
+    channels::build(&ChannelConfig { name: name(text), enabled: true, kind: ChannelKind::Webhook(config) })
+        .unwrap()
 }
 
 async fn server(channels: &[&str]) -> Server {
@@ -113,6 +117,14 @@ async fn a_webhook_that_failed_is_sent_again_under_its_id_when_it_is_due() {
     device.post(wire::REPORT_PATH, &telegram(1)).await.accepted();
     let jobs = work(&server, vec![channel("siem", &receiver)]);
     let (first, _) = hear(&mut receiver).await;
+    // The outcome is written after the answer, by the clock of that moment.
+    let written = async {
+        let tried = |all: Vec<Delivery>| all.iter().all(|delivery| delivery.attempts == 1);
+        while !tried(server.service.deliveries(DeliveryFilter::default()).await.unwrap()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, written).await.expect("the outcome was not written");
     server.clock.set(at(30));
     let (second, _) = hear(&mut receiver).await;
     assert_eq!(header(&first, "webhook-id"), header(&second, "webhook-id"));
@@ -146,7 +158,9 @@ async fn a_delivery_that_is_dead_stays_visible_with_its_reason() {
     let filter = DeliveryFilter { states: vec![DeliveryState::Dead], limit: 0 };
     let dead = server.service.deliveries(filter).await.unwrap();
     assert!(!dead.is_empty());
-    assert!(dead.iter().all(|delivery| delivery.last_error.as_ref().is_some_and(|error| error.contains("410"))));
+    assert!(
+        dead.iter().all(|delivery| delivery.last_error.as_ref().is_some_and(|error| error.contains("410")))
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Limits of time and number, on real sockets.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first thing that fails")]
+
 #[expect(dead_code, reason = "the refusals of bodies and signatures run in http_refusals")]
 mod http_support;
 
@@ -9,6 +11,7 @@ use std::time::Duration;
 use offchannel_server::config::Limits;
 use offchannel_server::http as collector;
 use offchannel_shared::wire;
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -108,6 +111,18 @@ async fn one_connection_too_many_is_closed_and_there_is_room_again_later() {
 }
 
 #[tokio::test]
+async fn a_second_connection_resumes_the_first_and_saves_the_handshake() {
+    let server = Server::with(LIMITS, None, &[]).await;
+    for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+        let mut stream = server.connect().await.unwrap();
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
+        stream.write_all(&head("GET", "/healthz", &[], &[])).await.unwrap();
+        // The ticket for the next connection comes with the answer.
+        assert!(!read_to_end(&mut stream).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_collector_that_stops_lets_idle_connections_go_and_takes_no_new_ones() {
     let server = Server::start().await;
     let address = server.address;
@@ -127,7 +142,12 @@ async fn a_request_under_way_is_answered_when_the_collector_stops() {
     let headers = device.sign_at(wire::CHECK_IN_PATH, &body, 0);
     let length = body.len().to_string();
     let mut stream = server.connect().await.unwrap();
-    let bytes = head("POST", wire::CHECK_IN_PATH, &headers, &[("content-length", &length), ("expect", "100-continue")]);
+    let bytes = head(
+        "POST",
+        wire::CHECK_IN_PATH,
+        &headers,
+        &[("content-length", &length), ("expect", "100-continue")],
+    );
     stream.write_all(&bytes).await.unwrap();
     // The collector asks for the body: the request is under way.
     let mut asked = [0; 25];
@@ -148,7 +168,9 @@ async fn metrics_are_served_on_their_own_listener_only() {
     let address = listener.local_addr().unwrap();
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(collector::serve_plain(listener, router, LIMITS, stopped));
-    for (path, expected) in [("/metrics", "offchannel_build_info"), ("/readyz", "ready"), (wire::REPORT_PATH, "not_found")] {
+    for (path, expected) in
+        [("/metrics", "offchannel_build_info"), ("/readyz", "ready"), (wire::REPORT_PATH, "not_found")]
+    {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(&head("GET", path, &[], &[])).await.unwrap();
         let read = String::from_utf8(read_to_end(&mut stream).await).unwrap();

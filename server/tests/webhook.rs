@@ -1,5 +1,7 @@
 //! The webhook channel against a real receiver on the loopback interface that does what it is told.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first thing that fails")]
+
 #[path = "http_support/receiver.rs"]
 mod receiver;
 
@@ -141,7 +143,14 @@ async fn a_receiver_that_is_gone_is_given_up() {
 
 #[tokio::test]
 async fn a_receiver_that_has_trouble_is_tried_again() {
-    for line in ["400 Bad Request", "401 Unauthorized", "404 Not Found", "408 Request Timeout", "500 Oops", "503 Busy"] {
+    for line in [
+        "400 Bad Request",
+        "401 Unauthorized",
+        "404 Not Found",
+        "408 Request Timeout",
+        "500 Oops",
+        "503 Busy",
+    ] {
         let (error, after) = retried(attempt(status(line)).await);
         assert!(error.contains(&line[..3]), "{error}");
         assert_eq!(after, None);
@@ -151,7 +160,8 @@ async fn a_receiver_that_has_trouble_is_tried_again() {
 #[tokio::test]
 async fn a_receiver_that_asks_for_time_gets_it() {
     for (value, seconds) in [("7200", 7200), ("Wed, 04 Mar 2026 10:10:00 GMT", 600)] {
-        let answer = format!("HTTP/1.1 429 Too Many Requests\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n");
+        let answer =
+            format!("HTTP/1.1 429 Too Many Requests\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n");
         let (_, after) = retried(attempt(Manner::Answer(answer)).await);
         assert_eq!(after, Some(Span::seconds(seconds)));
     }
@@ -172,7 +182,8 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_receiver_that_hangs_costs_no_more_than_the_time_given() {
     let receiver = Receiver::start(&[Manner::Hang]).await;
-    let webhook = webhook(&format!("http://{}/", receiver.address), AllowPrivate::Any, Duration::from_millis(200));
+    let webhook =
+        webhook(&format!("http://{}/", receiver.address), AllowPrivate::Any, Duration::from_millis(200));
     let (error, _) = retried(tokio::time::timeout(PATIENCE, webhook.send(&delivery(), now())).await.unwrap());
     assert!(error.contains("no answer within 0.2 s"), "{error}");
 }

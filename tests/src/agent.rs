@@ -54,6 +54,11 @@ impl Agent {
         self.folder.path().join("state")
     }
 
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("agent.toml")
+    }
+
     /// Its token file.
     pub fn token_file(&self) -> PathBuf {
         self.folder.path().join("enrolment.token")
@@ -62,7 +67,7 @@ impl Agent {
     /// Starts `run`.
     pub fn start(&mut self) {
         let mut command = programs::agent();
-        command.arg("--config").arg(self.folder.path().join("agent.toml")).arg("run");
+        command.arg("run").arg("--config").arg(self.config());
         let log = self.folder.path().join("agent.log");
         self.run = Some(Process::start("offchannel-agent run", &mut command, &log));
     }
@@ -94,7 +99,7 @@ impl Agent {
 
     /// Runs another command of the agent with the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        Output::of(programs::agent().arg("--config").arg(self.folder.path().join("agent.toml")).args(arguments))
+        Output::of(programs::agent().args(arguments).arg("--config").arg(self.config()))
     }
 
     /// What its state file says; an empty object before there is one.

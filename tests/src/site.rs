@@ -122,6 +122,17 @@ impl Site {
     /// Starts `serve` and waits until it is ready.
     #[track_caller]
     pub fn start(&mut self) {
+        self.start_until("/readyz");
+    }
+
+    /// Starts `serve` and waits until it lives; without a policy it is not ready.
+    #[track_caller]
+    pub fn start_without_policy(&mut self) {
+        self.start_until("/healthz");
+    }
+
+    #[track_caller]
+    fn start_until(&mut self, probe: &str) {
         let mut serve = self.spawn();
         wait_for("the collector to be ready", || {
             if let Some(status) = serve.ended() {
@@ -130,7 +141,7 @@ impl Site {
             if !self.ca_file().exists() {
                 return Err("there is no certificate yet".to_owned());
             }
-            let answer = self.client().request("GET", "/readyz", &[], b"")?;
+            let answer = self.client().request("GET", probe, &[], b"")?;
             if answer.status == 200 { Ok(()) } else { Err(format!("{} {}", answer.status, answer.text())) }
         });
         self.serve = Some(serve);
@@ -225,6 +236,24 @@ impl Site {
     #[track_caller]
     pub fn devices(&self) -> Vec<Value> {
         self.json(&["device", "list"])["devices"].as_array().expect("a list of devices").clone()
+    }
+
+    /// Waits until the only device has reported; returns it.
+    #[track_caller]
+    pub fn wait_for_report(&self) -> Value {
+        wait_for("the first report of a device", || {
+            let devices = self.devices();
+            let reported = devices.iter().find(|device| !device["reported_at"].is_null());
+            reported.cloned().ok_or_else(|| format!("the devices are {devices:#?}"))
+        })
+    }
+
+    /// What the only device reported last, and what follows from it.
+    #[track_caller]
+    pub fn only_device(&self) -> Value {
+        let devices = self.devices();
+        let [device] = devices.as_slice() else { panic!("there should be one device: {devices:#?}") };
+        self.json(&["device", "show", device["id"].as_str().expect("an id")])
     }
 
     /// Everything that is stored.

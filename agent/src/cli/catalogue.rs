@@ -104,7 +104,9 @@ pub fn run(args: &CatalogueArgs, out: &mut dyn io::Write) -> Result<u8, CliError
             let app = catalogue.app(id).ok_or_else(|| CatalogueError::NoApp(id.clone()))?;
             let row = row(app, identifiers(&catalogue, id));
             match format {
-                Format::Json => json(out, &Answer { schema: 1, catalogue: Catalogue::version(), apps: vec![row] })?,
+                Format::Json => {
+                    json(out, &Answer { schema: 1, catalogue: Catalogue::version(), apps: vec![row] })?
+                }
                 Format::Table => show(out, &row).map_err(CliError::Output)?,
             }
         }
@@ -157,15 +159,23 @@ fn list(out: &mut dyn io::Write, apps: &[&App]) -> io::Result<()> {
 }
 
 fn show(out: &mut dyn io::Write, row: &Row<'_>) -> io::Result<()> {
-    let by = if row.official { "by its network's own vendor" } else { "by somebody else than its network's vendor" };
+    let by = if row.official {
+        "by its network's own vendor"
+    } else {
+        "by somebody else than its network's vendor"
+    };
     writeln!(out, "{} ({})\n  {}, {by}\n  {}", row.name, row.app, row.vendor, row.homepage)?;
     writeln!(out, "  kind {}, networks {}", row.kind, row.networks.join(", "))?;
-    let rows: Vec<_> = row.identifiers.iter().map(|identifier| {
-        let publisher = identifier.publisher.map(|publisher| format!("made by *{publisher}*"));
-        let versioned = identifier.versioned.then(|| "a version may follow".to_owned());
-        let conditions: Vec<_> = publisher.into_iter().chain(versioned).collect();
-        [format!("  {}", identifier.namespace), identifier.identifier.to_owned(), conditions.join(", ")]
-    }).collect();
+    let rows: Vec<_> = row
+        .identifiers
+        .iter()
+        .map(|identifier| {
+            let publisher = identifier.publisher.map(|publisher| format!("made by *{publisher}*"));
+            let versioned = identifier.versioned.then(|| "a version may follow".to_owned());
+            let conditions: Vec<_> = publisher.into_iter().chain(versioned).collect();
+            [format!("  {}", identifier.namespace), identifier.identifier.to_owned(), conditions.join(", ")]
+        })
+        .collect();
     columns(out, &rows)
 }
 

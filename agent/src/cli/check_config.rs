@@ -61,7 +61,11 @@ pub fn run(args: &CheckConfigArgs, out: &mut dyn io::Write) -> Result<u8, CliErr
 fn beyond_settings(resolved: &Resolved) -> Vec<Problem> {
     let Ok(config) = resolved.clone().config() else { return Vec::new() };
     let origin = |key: &str| {
-        resolved.settings.iter().find(|setting| setting.key == key).map_or(Origin::Default, |s| s.origin.clone())
+        resolved
+            .settings
+            .iter()
+            .find(|setting| setting.key == key)
+            .map_or(Origin::Default, |s| s.origin.clone())
     };
     let error = |key: &str, message: String| Problem {
         severity: Severity::Error,
@@ -74,7 +78,8 @@ fn beyond_settings(resolved: &Resolved) -> Vec<Problem> {
         problems.push(error("server.url", CliError::NoServer.to_string()));
     }
     if let Err(cause) = trust(config.ca_file.as_deref()) {
-        problems.push(error("server.ca_file", offchannel_shared::error_chain::error_chain(&cause).to_string()));
+        problems
+            .push(error("server.ca_file", offchannel_shared::error_chain::error_chain(&cause).to_string()));
     }
     if !config.scan_root.is_dir() {
         problems.push(error("scan.root", format!("{} is not a folder", config.scan_root.display())));

@@ -69,7 +69,11 @@ pub fn run(args: &EnrolArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u
         enrol::discard(&file);
     }
     let enrolment = &enrolled.identity.enrolment;
-    let policy = enrolled.memory.policy.as_ref().and_then(|bundle| InForce::kept(bundle, &enrolment.signing_keys, 0).ok());
+    let policy = enrolled
+        .memory
+        .policy
+        .as_ref()
+        .and_then(|bundle| InForce::kept(bundle, &enrolment.signing_keys, 0).ok());
     let answer = Answer {
         schema: 1,
         device_id: enrolment.device_id.as_str(),

@@ -79,9 +79,11 @@ pub fn run(args: &ExplainArgs, out: &mut dyn io::Write, clock: &Clock) -> Result
     });
     let record = view.record.as_ref();
     let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
-    let last_sent = record
-        .and_then(|record| record.sent.as_ref())
-        .map(|sent| LastSent { at: sent.at, to, report: &sent.report });
+    let last_sent = record.and_then(|record| record.sent.as_ref()).map(|sent| LastSent {
+        at: sent.at,
+        to,
+        report: &sent.report,
+    });
     let explanation = Explanation { schema: 1, last_sent, would_be_sent, never_read: NEVER_READ };
     match args.format {
         Format::Json => json(out, &explanation)?,

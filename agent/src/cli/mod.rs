@@ -85,7 +85,9 @@ enum CliError {
     Signals(#[source] io::Error),
     #[error("cannot get random bytes from the system")]
     Random(#[source] getrandom::Error),
-    #[error("this device is not enrolled: run offchannel-agent enrol --token-file FILE, or set enrolment.token_file")]
+    #[error(
+        "this device is not enrolled: run offchannel-agent enrol --token-file FILE, or set enrolment.token_file"
+    )]
     NotEnrolled,
     #[error(
         "the device's identity was damaged and is kept as {0}: enrol this device again with a new token \

@@ -41,9 +41,7 @@ impl ConfigArgs {
     /// All settings with their problems.
     pub fn resolve(&self) -> Result<Resolved, ConfigError> {
         // A path on the command line starts where the person who typed it is.
-        let path = |path: &Option<PathBuf>| {
-            path.as_deref().map(|path| absolute(path).display().to_string())
-        };
+        let path = |path: &Option<PathBuf>| path.as_deref().map(|path| absolute(path).display().to_string());
         let flags = Layer::flags([
             ("server.url", self.server_url.clone()),
             ("server.ca_file", path(&self.ca_file)),

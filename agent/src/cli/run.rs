@@ -45,8 +45,11 @@ pub fn run(args: &RunArgs, clock: &Clock) -> Result<u8, CliError> {
     let folder = Folder::at(&config.state_dir);
     folder.create()?;
     let _lock = folder.lock(std::process::id())?;
-    let runtime =
-        Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build().map_err(CliError::Runtime)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(THREADS)
+        .build()
+        .map_err(CliError::Runtime)?;
     let done = runtime.block_on(daemon(&config, folder, client, clock));
     // A scan that is under way has nothing to save and must not hold up a shutdown.
     runtime.shutdown_background();
@@ -78,8 +81,8 @@ async fn daemon(config: &Config, folder: Folder, client: Client, clock: &Clock) 
         tracing::warn!(%enrolled_with, configured = %client.server(), "server.url is another one than at enrolment; if it is another collector, enrol again");
     }
     let scanner = Scanner::new(host);
-    let safety_interval = config.safety_interval.as_duration();
-    let parts = Parts { folder, identity, memory, first_check_in, client, scanner, safety_interval };
+    let (splay, safety_interval) = (config.splay, config.safety_interval.as_duration());
+    let parts = Parts { folder, identity, memory, first_check_in, client, scanner, splay, safety_interval };
     let stop = async {
         if let Err(error) = stop.await {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));

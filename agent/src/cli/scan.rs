@@ -189,7 +189,8 @@ fn summary(out: &mut dyn io::Write, scan: &Scan, all: bool) -> io::Result<()> {
         1 => format!(", 1 leftover{hint}"),
         count => format!(", {count} leftovers{hint}"),
     };
-    let absent: Vec<_> = scan.runs.iter().filter(|run| run.health == Health::Absent).map(|run| run.source).collect();
+    let absent: Vec<_> =
+        scan.runs.iter().filter(|run| run.health == Health::Absent).map(|run| run.source).collect();
     let troubled: Vec<_> =
         scan.runs.iter().filter(|run| !matches!(run.health, Health::Ok | Health::Absent)).collect();
     let looked = format!("looked in {} kinds of places", scan.runs.len());
@@ -197,7 +198,8 @@ fn summary(out: &mut dyn io::Write, scan: &Scan, all: bool) -> io::Result<()> {
         writeln!(out, "{found}{leftovers}; {looked}, all that exist here could be read.")?;
     } else {
         writeln!(out, "{found}{leftovers}; {looked}, {} could not be read or not in full:", troubled.len())?;
-        let rows: Vec<_> = troubled.iter().map(|run| [format!("  {}", run.source), run.health.to_string()]).collect();
+        let rows: Vec<_> =
+            troubled.iter().map(|run| [format!("  {}", run.source), run.health.to_string()]).collect();
         columns(out, &rows)?;
         if troubled.iter().any(|run| run.health.to_string().contains("permission denied")) {
             writeln!(out, "Run this as root to look at what is closed to you.")?;
@@ -228,7 +230,8 @@ mod tests {
             grade,
             version: Some("4.6.5".to_owned()),
         };
-        let inventory = Inventory { sightings: grade.map(sighting).into_iter().collect(), ..Inventory::default() };
+        let inventory =
+            Inventory { sightings: grade.map(sighting).into_iter().collect(), ..Inventory::default() };
         Scan { inventory, runs: vec![SourceRun { source: "dpkg", health, artefacts: 1, micros: 2 }] }
     }
 
@@ -242,7 +245,10 @@ mod tests {
     fn nothing_found_and_what_could_not_be_read_are_said_plainly() {
         let denied = Health::Partial("3 home folders: permission denied".to_owned());
         let text = text(&scan(None, denied), false);
-        assert!(text.starts_with("No messaging app found; looked in 1 kinds of places, 1 could not"), "{text}");
+        assert!(
+            text.starts_with("No messaging app found; looked in 1 kinds of places, 1 could not"),
+            "{text}"
+        );
         assert!(text.contains("3 home folders: permission denied") && text.contains("as root"), "{text}");
     }
 

@@ -69,7 +69,12 @@ fn table(out: &mut dyn io::Write, rows: &[Row]) -> io::Result<()> {
     for row in rows {
         let platforms: Vec<_> = row.platforms.iter().map(|platform| platform.as_str()).collect();
         writeln!(out, "{}\n  {}", row.source, row.about)?;
-        writeln!(out, "  on {}; here: {}", platforms.join(", "), row.health.as_deref().unwrap_or("not looked at"))?;
+        writeln!(
+            out,
+            "  on {}; here: {}",
+            platforms.join(", "),
+            row.health.as_deref().unwrap_or("not looked at")
+        )?;
         if row.watched.is_empty() {
             writeln!(out, "  no folder to watch; looked at by the clock")?;
         }

@@ -129,7 +129,9 @@ fn finding(record: &Record, policy: &InForce, judged: Judged) -> Finding {
     };
     let name = named(&judged.app).or_else(|| own_name(&judged.app)).unwrap_or_else(|| judged.app.to_string());
     let alternatives: Vec<String> = rule
-        .map(|rule| rule.alternatives.iter().map(|app| named(app).unwrap_or_else(|| app.to_string())).collect())
+        .map(|rule| {
+            rule.alternatives.iter().map(|app| named(app).unwrap_or_else(|| app.to_string())).collect()
+        })
         .unwrap_or_default();
     let what_to_do = what_to_do(judged.breach, &name, rule, &alternatives);
     Finding {
@@ -155,7 +157,9 @@ fn what_to_do(breach: Breach, name: &str, rule: Option<&Rule>, alternatives: &[S
     match breach {
         Breach::RequiredMissing => format!("Install {name}."),
         Breach::Unreviewed => {
-            format!("Nobody has decided about {name} yet. Ask those who look after this device whether you may use it.")
+            format!(
+                "Nobody has decided about {name} yet. Ask those who look after this device whether you may use it."
+            )
         }
         Breach::Prohibited => {
             let records = if rule.is_some_and(|rule| rule.records_step) {
@@ -193,18 +197,24 @@ fn table(out: &mut dyn io::Write, status: &Status) -> io::Result<()> {
         None => writeln!(out, "Policy        none yet; nothing is reported before one comes")?,
     }
     match status.last_contact {
-        Some(at) => writeln!(out, "Last contact  {at} (as of the last change; a running agent keeps the newest in memory)")?,
+        Some(at) => writeln!(
+            out,
+            "Last contact  {at} (as of the last change; a running agent keeps the newest in memory)"
+        )?,
         None => writeln!(out, "Last contact  none that was saved")?,
     }
     match (status.revision, status.acknowledged) {
         (0, _) => writeln!(out, "Reported      nothing yet")?,
         (_, true) => writeln!(out, "Reported      everything that was found")?,
-        (_, false) => writeln!(out, "Reported      not the newest state; it follows as soon as the collector answers")?,
+        (_, false) => {
+            writeln!(out, "Reported      not the newest state; it follows as soon as the collector answers")?
+        }
     }
     if let Some(trouble) = &status.trouble {
         writeln!(out, "Trouble       since {}: {}", trouble.since, trouble.what)?;
     }
-    for source in status.sources.iter().filter(|source| !matches!(source.health, Health::Ok | Health::Absent)) {
+    for source in status.sources.iter().filter(|source| !matches!(source.health, Health::Ok | Health::Absent))
+    {
         writeln!(out, "Source        {}: {}", source.source, source.health)?;
     }
     writeln!(out)?;

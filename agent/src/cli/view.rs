@@ -12,7 +12,9 @@ use crate::state::{Folder, Record, StateError};
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// The files are closed to this account.
-    #[error("this account may not read the agent's files; run the command as the account that the agent runs as, or with sudo")]
+    #[error(
+        "this account may not read the agent's files; run the command as the account that the agent runs as, or with sudo"
+    )]
     Denied(#[source] StateError),
     /// They cannot be read.
     #[error("cannot read the agent's files")]
@@ -47,7 +49,8 @@ impl View {
             | StateError::Write { .. }
             | StateError::Encode(..) => ViewError::State(error),
         })?;
-        let keys = record.as_ref().and_then(|record| record.enrolment.as_ref()).map(|e| e.signing_keys.as_slice());
+        let keys =
+            record.as_ref().and_then(|record| record.enrolment.as_ref()).map(|e| e.signing_keys.as_slice());
         let policy = match (bundle, keys) {
             (Some(bundle), Some(keys)) => Some(InForce::kept(&bundle, keys, 0).map_err(ViewError::Policy)?),
             _ => None,

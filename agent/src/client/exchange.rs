@@ -65,12 +65,17 @@ impl Client {
             let server = self.server.to_string();
             move |_| ClientError::Timeout { server, what, seconds: limit.as_secs() }
         };
-        let stream =
-            timeout(CONNECT_TIMEOUT, self.connect()).await.map_err(late("accept the connection", CONNECT_TIMEOUT))??;
+        let stream = timeout(CONNECT_TIMEOUT, self.connect())
+            .await
+            .map_err(late("accept the connection", CONNECT_TIMEOUT))??;
         timeout(ANSWER_TIMEOUT, self.ask(stream, signed)).await.map_err(late("answer", ANSWER_TIMEOUT))?
     }
 
-    fn signed(&self, request: &Request, signer: Signer<'_>) -> Result<http::Request<Full<Bytes>>, ClientError> {
+    fn signed(
+        &self,
+        request: &Request,
+        signer: Signer<'_>,
+    ) -> Result<http::Request<Full<Bytes>>, ClientError> {
         let (body, compressed) = request.body()?;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(ClientError::Random)?;

@@ -141,7 +141,8 @@ impl Request {
             return Ok((json, false));
         }
         let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
-        let compressed = encoder.write_all(&json).and_then(|()| encoder.finish()).map_err(ClientError::Encode)?;
+        let compressed =
+            encoder.write_all(&json).and_then(|()| encoder.finish()).map_err(ClientError::Encode)?;
         Ok((compressed, true))
     }
 

@@ -108,18 +108,27 @@ mod tests {
     fn every_kind_of_answer_is_told_apart() {
         let error = br#"{"schema":1,"error":{"code":"device_unknown","message":"a\nb","server_time":"2026-01-01T00:00:00Z"}}"#;
         let refused = outcome(401, "", error);
-        assert!(matches!(&refused, Outcome::Refused { status: 401, code, message, .. }
-            if code == "device_unknown" && message == "ab"), "{refused:?}");
+        assert!(
+            matches!(&refused, Outcome::Refused { status: 401, code, message, .. }
+            if code == "device_unknown" && message == "ab"),
+            "{refused:?}"
+        );
         let later = outcome(503, "17", error);
         let wait = Some(Duration::from_secs(17));
-        assert!(matches!(later, Outcome::Later { status: 503, retry_after } if retry_after == wait), "{later:?}");
+        assert!(
+            matches!(later, Outcome::Later { status: 503, retry_after } if retry_after == wait),
+            "{later:?}"
+        );
         for (status, after) in [(500, ""), (429, "Fri, 31 Dec 1999 23:59:59 GMT"), (502, "-1")] {
             let later = outcome(status, after, b"<html>");
             assert!(matches!(later, Outcome::Later { retry_after: None, .. }), "{later:?}");
         }
         for (status, body) in [(200, b"<html>".as_slice()), (302, b""), (404, b"<html>"), (204, b"")] {
             let unreachable = outcome(status, "", body);
-            assert!(matches!(unreachable, Outcome::Unreachable(ClientError::NotACollector { .. })), "{unreachable:?}");
+            assert!(
+                matches!(unreachable, Outcome::Unreachable(ClientError::NotACollector { .. })),
+                "{unreachable:?}"
+            );
         }
         let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
         let done = Outcome::of(&goodbye, "s", StatusCode::NO_CONTENT, &HeaderMap::new(), b"");

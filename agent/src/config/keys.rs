@@ -13,20 +13,46 @@ pub struct Key {
 
 /// All settings, sorted by name.
 pub const KEYS: &[Key] = &[
-    Key { name: "enrolment.token_file", default: None, about: "file with the enrolment token; removed once it was used" },
+    Key {
+        name: "check_in.splay",
+        default: Some("true"),
+        about: "whether the first check-in after a start waits its turn among all devices",
+    },
+    Key {
+        name: "enrolment.token_file",
+        default: None,
+        about: "file with the enrolment token; removed once it was used",
+    },
     Key { name: "log.format", default: Some("text"), about: "text or json" },
     Key { name: "log.level", default: Some("info"), about: "error, warn, info, debug or trace" },
     Key { name: "scan.root", default: Some("/"), about: "root of the file system that is scanned" },
-    Key { name: "scan.safety_interval", default: Some("15m"), about: "time between two scans of everything, 1m to 1d" },
-    Key { name: "server.ca_file", default: None, about: "PEM file of the one CA to trust; the system's roots if not given" },
+    Key {
+        name: "scan.safety_interval",
+        default: Some("15m"),
+        about: "time between two scans of everything, 1m to 1d",
+    },
+    Key {
+        name: "server.ca_file",
+        default: None,
+        about: "PEM file of the one CA to trust; the system's roots if not given",
+    },
     Key { name: "server.url", default: None, about: "the collector, https://host or https://host:port" },
-    Key { name: "state_dir", default: Some("/var/lib/offchannel-agent"), about: "where identity, state and policy are kept" },
+    Key {
+        name: "state_dir",
+        default: Some("/var/lib/offchannel-agent"),
+        about: "where identity, state and policy are kept",
+    },
 ];
 
 impl Key {
     /// The setting of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// Whether it is true or false, and nothing else.
+    pub fn is_flag(&self) -> bool {
+        matches!(self.default, Some("true" | "false"))
     }
 
     /// Its environment variable: `server.url` is `OFFCHANNEL_SERVER_URL`.

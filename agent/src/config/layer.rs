@@ -82,7 +82,9 @@ impl Layer {
         let origin = Origin::File(path.to_path_buf());
         match text.parse::<toml::Table>() {
             Ok(table) => layer.take(&origin, path, "", &table),
-            Err(error) => layer.problem(Severity::Error, &origin, "", error.to_string().trim_end().to_owned()),
+            Err(error) => {
+                layer.problem(Severity::Error, &origin, "", error.to_string().trim_end().to_owned())
+            }
         }
         layer
     }
@@ -107,13 +109,17 @@ impl Layer {
             let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
             let is_group = super::KEYS.iter().any(|key| key.name.starts_with(&format!("{name}.")));
             match (Key::named(&name), value) {
-                (Some(key), toml::Value::String(value)) => {
+                (Some(key), toml::Value::String(value)) if !key.is_flag() => {
                     let value = if is_path(key) { beside(path, value) } else { value.clone() };
                     self.settings.insert(key.name, (value, origin.clone()));
                 }
+                (Some(key), toml::Value::Boolean(value)) if key.is_flag() => {
+                    self.settings.insert(key.name, (value.to_string(), origin.clone()));
+                }
                 (Some(key), other) => {
-                    let found = other.type_str();
-                    self.problem(Severity::Error, origin, key.name, format!("expected a string, found {found}"));
+                    let expected = if key.is_flag() { "true or false" } else { "a string" };
+                    let message = format!("expected {expected}, found a value of type {}", other.type_str());
+                    self.problem(Severity::Error, origin, key.name, message);
                 }
                 (None, toml::Value::Table(inner)) if is_group => self.take(origin, path, &name, inner),
                 (None, other) if is_group => {
@@ -167,9 +173,9 @@ mod tests {
 
     #[test]
     fn wrong_types_are_all_named() {
-        let layer = layer("log = 3\nstate_dir = [\"/x\"]\n");
+        let layer = layer("log = 3\nstate_dir = [\"/x\"]\n[check_in]\nsplay = \"no\"\n");
         let keys: Vec<&str> = layer.problems.iter().map(|problem| problem.key.as_str()).collect();
-        assert_eq!(keys, ["log", "state_dir"]);
+        assert_eq!(keys, ["check_in.splay", "log", "state_dir"]);
     }
 
     #[test]

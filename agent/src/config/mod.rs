@@ -40,6 +40,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The root of the file system that is scanned.
     pub scan_root: PathBuf,
+    /// Whether the first check-in after a start waits its turn among all devices.
+    pub splay: bool,
     /// Time between two scans of everything, whether or not anything was noticed.
     pub safety_interval: Span,
     /// What is logged.
@@ -161,7 +163,10 @@ mod tests {
 
         std::fs::write(&file, "state_dir = \"/from/file\"\n[log]\nlevel = \"debug\"\n").unwrap();
         std::fs::write(&managed, "[log]\nlevel = \"error\"\n").unwrap();
-        let flags = Layer::flags([("state_dir", Some("/from/flag".to_owned())), ("log.level", Some("trace".to_owned()))]);
+        let flags = Layer::flags([
+            ("state_dir", Some("/from/flag".to_owned())),
+            ("log.level", Some("trace".to_owned())),
+        ]);
         let resolved = load(Some(&file), &environment, flags, &managed).unwrap();
         let config = resolved.config().unwrap();
         assert_eq!(config.state_dir, Path::new("/from/flag"));

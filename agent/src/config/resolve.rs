@@ -74,6 +74,7 @@ pub fn resolve(layers: &[Layer]) -> Resolved {
         token_file: reader.read("enrolment.token_file", path),
         state_dir: reader.read("state_dir", path).unwrap_or_default(),
         scan_root: reader.read("scan.root", path).unwrap_or_default(),
+        splay: reader.read("check_in.splay", flag).unwrap_or(true),
         safety_interval: reader.read("scan.safety_interval", safety_interval).unwrap_or_default(),
         log: Log {
             level: reader.read("log.level", level).unwrap_or(LogLevel::Info),
@@ -98,7 +99,12 @@ impl Reader<'_> {
             Ok(value) => Some(value),
             Err(message) => {
                 let origin = setting.origin.clone();
-                self.problems.push(Problem { severity: Severity::Error, origin, key: key.to_owned(), message });
+                self.problems.push(Problem {
+                    severity: Severity::Error,
+                    origin,
+                    key: key.to_owned(),
+                    message,
+                });
                 None
             }
         }
@@ -109,6 +115,10 @@ fn path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     // A daemon's working directory is not where its administrator typed the path.
     if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} is not an absolute path")) }
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
 fn safety_interval(text: &str) -> Result<Span, String> {
@@ -160,24 +170,28 @@ mod tests {
 
     #[test]
     fn later_layers_win_key_by_key() {
-        let environment: Environment =
-            [("OFFCHANNEL_SCAN_ROOT", "/env"), ("OFFCHANNEL_LOG_LEVEL", "warn")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into_iter()
-                .collect();
+        let environment: Environment = [("OFFCHANNEL_SCAN_ROOT", "/env"), ("OFFCHANNEL_LOG_LEVEL", "warn")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect();
         let layers = [
-            file("/a.toml", "state_dir = \"/file\"\n[scan]\nroot = \"/file\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n"),
+            file(
+                "/a.toml",
+                "state_dir = \"/file\"\n[check_in]\nsplay = false\n[scan]\nroot = \"/file\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n",
+            ),
             environment.layer(),
             Layer::flags([("log.level", Some("trace".to_owned())), ("state_dir", None)]),
             file("/managed.toml", "[server]\nurl = \"https://managed\"\n"),
         ];
         let resolved = resolve(&layers);
-        let origins: Vec<String> = resolved.settings.iter().map(|s| format!("{}={}", s.key, s.origin)).collect();
+        let origins: Vec<String> =
+            resolved.settings.iter().map(|s| format!("{}={}", s.key, s.origin)).collect();
         assert!(origins.contains(&"scan.root=OFFCHANNEL_SCAN_ROOT".to_owned()), "{origins:?}");
         assert!(origins.contains(&"server.url=/managed.toml".to_owned()), "{origins:?}");
         let config = resolved.config().unwrap();
         assert_eq!(config.state_dir, Path::new("/file"));
         assert_eq!(config.scan_root, Path::new("/env"));
+        assert!(!config.splay);
         assert_eq!(config.log, Log { level: LogLevel::Trace, format: LogFormat::Json });
         assert_eq!(config.server.unwrap().to_string(), "https://managed");
     }
@@ -187,7 +201,14 @@ mod tests {
         let text = "state_dir = \"\"\nx = 1\n[server]\nurl = \"http://a\"\n[scan]\nsafety_interval = \"5s\"\n\
                     [log]\nlevel = \"loud\"\nformat = \"xml\"\n";
         let error = resolve(&[file("/a.toml", text)]).config().unwrap_err().to_string();
-        for key in ["state_dir: ", "x: there is no", "server.url: ", "safety_interval: 5s", "log.level: ", "log.format: "] {
+        for key in [
+            "state_dir: ",
+            "x: there is no",
+            "server.url: ",
+            "safety_interval: 5s",
+            "log.level: ",
+            "log.format: ",
+        ] {
             assert!(error.contains(key), "{key:?} not in {error}");
         }
         assert!(error.contains("never speak plain http"), "{error}");
@@ -202,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_toml_is_an_error_with_its_line() {
-        let error = resolve(&[file("/a.toml", "state_dir = \"/x\"\n[server\n")]).config().unwrap_err().to_string();
+        let error =
+            resolve(&[file("/a.toml", "state_dir = \"/x\"\n[server\n")]).config().unwrap_err().to_string();
         assert!(error.contains("/a.toml") && error.contains("line 2"), "{error}");
     }
 }

@@ -24,7 +24,9 @@ pub enum ServerUrlError {
     #[error("{0:?} is not a URL: expected https://host or https://host:port")]
     Malformed(String),
     /// Unencrypted.
-    #[error("{0:?} is not encrypted: expected https://host or https://host:port; agents never speak plain http")]
+    #[error(
+        "{0:?} is not encrypted: expected https://host or https://host:port; agents never speak plain http"
+    )]
     Plain(String),
     /// More than host and port.
     #[error("{0:?} says more than host and port: expected https://host or https://host:port")]
@@ -98,12 +100,15 @@ mod tests {
 
     #[test]
     fn only_https_with_host_and_port_is_taken() {
-        for good in ["https://a.example", "https://a.example:8443", "https://10.0.0.1", "https://[::1]:8443"] {
+        for good in ["https://a.example", "https://a.example:8443", "https://10.0.0.1", "https://[::1]:8443"]
+        {
             assert_eq!(good.parse::<ServerUrl>().unwrap().to_string(), good);
         }
         assert_eq!("https://a/".parse::<ServerUrl>().unwrap().to_string(), "https://a");
         assert!(matches!("http://a".parse::<ServerUrl>(), Err(ServerUrlError::Plain(_))));
-        for bad in ["", "a", "https://", "ftp://a", "https://a:0", "https://a:99999", "https://a b", "https://a:"] {
+        for bad in
+            ["", "a", "https://", "ftp://a", "https://a:0", "https://a:99999", "https://a b", "https://a:"]
+        {
             let read = bad.parse::<ServerUrl>();
             assert!(matches!(read, Err(ServerUrlError::Malformed(_))), "{bad:?}: {read:?}");
         }

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 /// A running program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +33,16 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
         .without_tasks();
     let mut system = System::new().map_err(ProcessesError)?;
     system.refresh_processes_specifics(ProcessesToUpdate::All, false, kind);
+    // What has ended and waits for its parent has no program any more.
+    let ended =
+        |process: &sysinfo::Process| matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead);
     // Linux: kthreadd is process 2 and the parent of all other kernel threads.
     let in_kernel = |process: &sysinfo::Process| {
         cfg!(target_os = "linux")
             && (process.pid().as_u32() == 2 || process.parent().is_some_and(|parent| parent.as_u32() == 2))
             && process.exe().is_none()
     };
-    let processes = system.processes().values().filter(|process| !in_kernel(process));
+    let processes = system.processes().values().filter(|process| !in_kernel(process) && !ended(process));
     let running = processes.map(|process| Process {
         program: process.exe().map(PathBuf::from),
         name: process.name().to_string_lossy().into_owned(),

@@ -8,7 +8,8 @@ use offchannel_shared::ids::Epoch;
 use offchannel_shared::signing::request::SKEW_MAX;
 use offchannel_shared::wire::codes;
 
-use super::core::{Chance, Core, InFlight, Moment, SentReport};
+use super::core::Core;
+use super::events::{Chance, InFlight, Moment, SentReport};
 use crate::client::{Answer, Outcome};
 use crate::schedule;
 
@@ -27,7 +28,10 @@ impl Core {
                     None => self.backoff.failed(chance.number),
                 };
                 self.wait(wait, now);
-                self.trouble(format!("the collector is busy or has a fault (status {status}); it is asked again"), now);
+                self.trouble(
+                    format!("the collector is busy or has a fault (status {status}); it is asked again"),
+                    now,
+                );
             }
             Outcome::Refused { status, code, message, server_time } => {
                 self.refused(&sent, status, &code, &message, server_time, now, chance);

@@ -9,19 +9,18 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use offchannel_shared::catalogue::Catalogue;
-use offchannel_shared::device::{DeviceFacts, Platform};
-use offchannel_shared::error_chain::error_chain;
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::inventory::{Health, Inventory};
-use offchannel_shared::signing::{Envelope, PublicKey};
+use offchannel_shared::signing::Envelope;
 use offchannel_shared::wire::{CheckInRequest, ReportRequest, SCHEMA};
 
+use super::events::{Chance, InFlight, Moment, ScanOrder, Scanned, SentReport, Settings};
 use super::inventory::{OwnHealth, reportable};
 use super::policy::InForce;
 use crate::client::Request;
 use crate::schedule::{self, Backoff, Debounce};
 use crate::state::{Record, Sent, Trouble};
-use crate::watch::{Coverage, Hint, Sources};
+use crate::watch::{Hint, Sources};
 
 /// Version of the agent, as it is told to the collector.
 pub const AGENT_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,84 +28,6 @@ pub const AGENT_VERSION: &str = env!("CARGO_PKG_VERSION");
 const POLL_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait for a wall-clock instant: clocks are put right meanwhile.
 const WALL_WAIT_MAX: Duration = Duration::from_secs(3600);
-
-/// An instant on both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// The device's wall clock, for what is told.
-    pub wall: Timestamp,
-    /// Time since the start, for what is scheduled.
-    pub mono: Duration,
-}
-
-/// Random values for one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chance {
-    /// For jitter.
-    pub number: u64,
-    /// For an id.
-    pub id: [u8; 16],
-}
-
-/// What does not change while the agent runs.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Who this is.
-    pub device: DeviceId,
-    /// The keys that sign policy bundles.
-    pub signing_keys: Vec<PublicKey>,
-    /// What is scanned.
-    pub platform: Platform,
-    /// Time between two safety scans.
-    pub safety_interval: Duration,
-    /// Seconds to the first check-in, if the collector has just said so at enrolment.
-    pub first_check_in: Option<u32>,
-    /// Whether the record differs from what is on disk, because of what was met at the start.
-    pub unsaved: bool,
-}
-
-/// What to scan.
-#[derive(Debug, Clone)]
-pub struct ScanOrder {
-    /// Only these sources; all if not given.
-    pub only: Option<Sources>,
-    /// Whether to set up watching first.
-    pub replan: bool,
-    /// Whether to forget what was cached.
-    pub forget: bool,
-    /// What to recognise by.
-    pub catalogue: Arc<Catalogue>,
-}
-
-/// What a scan gave.
-#[derive(Debug, Clone)]
-pub struct Scanned {
-    /// Everything that was found.
-    pub inventory: Inventory,
-    /// What the device says of itself.
-    pub facts: DeviceFacts,
-    /// What watching does not cover, if it was set up.
-    pub coverage: Option<Coverage>,
-    /// When the scan began, by the device's clock.
-    pub at: Timestamp,
-}
-
-/// A request that is under way.
-#[derive(Debug, Clone)]
-pub(super) enum InFlight {
-    CheckIn,
-    Report(SentReport),
-}
-
-/// What an acknowledgement of a report covers.
-#[derive(Debug, Clone)]
-pub(super) struct SentReport {
-    pub(super) request: ReportRequest,
-    /// How many of the record's first transitions it carries.
-    pub(super) transitions: usize,
-    /// How many of those fell off the record's front since.
-    pub(super) dropped: usize,
-}
 
 /// The state of the loop.
 #[derive(Debug)]
@@ -127,7 +48,7 @@ pub struct Core {
     pub(super) clock_offset: Option<SignedDuration>,
     /// When what was found was last judged, by the collector's clock.
     judged_at: Timestamp,
-    staged: Option<SentReport>,
+    staged: Option<Box<SentReport>>,
     save_backoff: Backoff,
     save_not_before: Duration,
     contact_saved: Option<Timestamp>,
@@ -145,7 +66,13 @@ pub struct Core {
 
 impl Core {
     /// Starts with what is remembered. The first thing it wants is a scan of everything.
-    pub fn new(settings: Settings, record: Record, policy: Option<InForce>, now: Moment, chance: Chance) -> Self {
+    pub fn new(
+        settings: Settings,
+        record: Record,
+        policy: Option<InForce>,
+        now: Moment,
+        chance: Chance,
+    ) -> Self {
         let from_policy = policy.as_ref().map(|p| p.bundle.policy.check_in_every.as_seconds());
         let seconds = settings.first_check_in.or(from_policy).unwrap_or(0);
         let interval = schedule::check_in_interval(seconds);
@@ -153,7 +80,8 @@ impl Core {
             // Without a policy nothing may be reported: ask for it.
             (None, _) => Duration::ZERO,
             (Some(_), Some(_)) => schedule::jitter(interval, chance.number),
-            (Some(_), None) => schedule::splay(&settings.device, interval),
+            (Some(_), None) if settings.splay => schedule::splay(&settings.device, interval),
+            (Some(_), None) => Duration::ZERO,
         };
         Self {
             contact_saved: record.last_contact,
@@ -225,7 +153,8 @@ impl Core {
     pub fn handle_scanned(&mut self, scanned: Scanned, now: Moment, chance: Chance) {
         self.scanning = false;
         if self.scan_is_full {
-            self.safety_at = now.mono.saturating_add(schedule::jitter(self.settings.safety_interval, chance.number));
+            self.safety_at =
+                now.mono.saturating_add(schedule::jitter(self.settings.safety_interval, chance.number));
         }
         if self.forget {
             self.safety_at = now.mono;
@@ -240,7 +169,8 @@ impl Core {
             return;
         }
         let known = self.record.sent.as_ref().map(|sent| &sent.report.facts);
-        self.report_wanted |= self.record.acknowledged > 0 && known.is_some_and(|known| *known != scanned.facts);
+        self.report_wanted |=
+            self.record.acknowledged > 0 && known.is_some_and(|known| *known != scanned.facts);
         self.found = Some((scanned.inventory, scanned.facts, scanned.at));
         self.refresh(now);
     }
@@ -259,30 +189,6 @@ impl Core {
         }
     }
 
-    /// Whether the policy of [`Core::poll_policy`] was stored; only then does it come into force.
-    pub fn handle_policy_stored(&mut self, stored: bool, now: Moment) {
-        let Some((_, policy)) = self.policy_to_store.take() else { return };
-        if !stored {
-            // The collector offers it again with the next answer.
-            return;
-        }
-        let same = self.policy.as_ref().is_some_and(|old| old.finds_the_same_as(&policy));
-        let version = policy.bundle.version;
-        tracing::info!(version, name = %policy.bundle.policy.name, "a policy came into force");
-        self.report_wanted |= version != self.record.policy_version;
-        self.record.policy_version = version;
-        self.record.policy_refused = None;
-        self.dirty = true;
-        self.policy = Some(policy);
-        if same {
-            self.refresh(now);
-        } else {
-            self.found = None;
-            self.forget = true;
-            self.safety_at = now.mono;
-        }
-    }
-
     /// The loop ends: whatever is worth keeping is saved, and the collector gets a goodbye.
     pub fn handle_stop(&mut self) {
         self.dirty |= self.record.last_contact != self.contact_saved;
@@ -292,11 +198,6 @@ impl Core {
     /// Whether the record differs from what is on disk.
     pub fn is_unsaved(&self) -> bool {
         self.dirty
-    }
-
-    /// A policy to store now.
-    pub fn poll_policy(&self) -> Option<&Envelope> {
-        self.policy_to_store.as_ref().map(|(envelope, _)| envelope)
     }
 
     /// The record, if it must be saved now.
@@ -310,7 +211,9 @@ impl Core {
         if self.in_flight.is_some() || now.mono < self.not_before {
             return None;
         }
-        if !self.dirty && let Some(staged) = self.staged.take() {
+        if !self.dirty
+            && let Some(staged) = self.staged.take()
+        {
             let request = Request::Report(Box::new(staged.request.clone()));
             self.in_flight = Some(InFlight::Report(staged));
             return Some(request);
@@ -359,7 +262,8 @@ impl Core {
     pub fn poll_timeout(&self, now: Moment) -> Duration {
         let scan = (!self.scanning).then(|| self.scan_due()).flatten();
         let send = self.in_flight.is_none().then(|| {
-            let report = self.report_is_due().then(|| self.report_not_before.max(self.save_not_before_if_dirty()));
+            let report =
+                self.report_is_due().then(|| self.report_not_before.max(self.save_not_before_if_dirty()));
             report.unwrap_or(self.check_in_at).min(self.check_in_at).max(self.not_before)
         });
         let save = self.dirty.then_some(self.save_not_before);
@@ -427,6 +331,14 @@ impl Core {
         }
     }
 
+    /// Another catalogue recognises other things: what was found before counts for nothing, and
+    /// nothing is reported until everything was looked at again.
+    pub(super) fn look_anew(&mut self, now: Moment) {
+        self.found = None;
+        self.forget = true;
+        self.safety_at = now.mono;
+    }
+
     fn report_is_due(&self) -> bool {
         let complete = self.policy.is_some() && self.found.is_some() && self.record.revision > 0;
         complete && (self.report_wanted || !self.record.is_acknowledged())
@@ -471,42 +383,6 @@ impl Core {
             self.dirty = true;
         }
         let transitions = request.transitions.len();
-        self.staged = Some(SentReport { request, transitions, dropped: 0 });
-    }
-
-    /// Opens a policy that an answer carried, or takes its absence as a sign that ours is the newest.
-    pub(super) fn offered(&mut self, envelope: Option<Envelope>, now: Moment) {
-        let Some(envelope) = envelope else {
-            if self.record.policy_refused.take().is_some() {
-                self.dirty = true;
-                self.refresh(now);
-            }
-            return;
-        };
-        let at_least = self.record.policy_version;
-        match InForce::offered(&envelope, &self.settings.signing_keys, at_least, self.time(now.wall)) {
-            Ok(new) => {
-                let old = self.policy.as_ref().map(|policy| &policy.bundle);
-                let known = old.is_some_and(|old| {
-                    // A renewal replayed from before would bring back an old placement.
-                    old.version == new.bundle.version && new.bundle.issued_at <= old.issued_at
-                });
-                if !known {
-                    self.policy_to_store = Some((envelope, new));
-                } else if self.record.policy_refused.take().is_some() {
-                    self.dirty = true;
-                    self.refresh(now);
-                }
-            }
-            Err(error) => {
-                let why = format!("a policy was refused: {}", error_chain(&error));
-                if self.record.policy_refused.as_ref() != Some(&why) {
-                    tracing::error!("{why}; the last good one stays in force");
-                    self.record.policy_refused = Some(why);
-                    self.dirty = true;
-                    self.refresh(now);
-                }
-            }
-        }
+        self.staged = Some(Box::new(SentReport { request, transitions, dropped: 0 }));
     }
 }

@@ -44,7 +44,9 @@ pub fn reportable(
     let inventory = match left_out {
         0 => Health::Ok,
         // Without the number, which would make a new revision of every change beyond the limit.
-        _ => Health::Partial("more was found than a report can hold; every app is named at least once".to_owned()),
+        _ => Health::Partial(
+            "more was found than a report can hold; every app is named at least once".to_owned(),
+        ),
     };
     let entries = [
         ("clock", own.clock),
@@ -80,7 +82,6 @@ fn bound(inventory: &mut Inventory, most: usize) -> usize {
     before - inventory.sightings.len() - inventory.unlisted.len()
 }
 
-
 #[cfg(test)]
 mod tests {
     use offchannel_shared::ids::AppId;
@@ -108,8 +109,8 @@ mod tests {
             found in proptest::collection::vec((0u8..4, "[a-z\"é]{0,40}"), 0..60),
             most in 600usize..4000,
         ) {
-            let mut inventory = Inventory::default();
-            inventory.sightings = found.iter().map(|(app, identifier)| sighting(*app, identifier)).collect();
+            let sightings = found.iter().map(|(app, identifier)| sighting(*app, identifier)).collect();
+            let mut inventory = Inventory { sightings, ..Inventory::default() };
             inventory.normalise();
             let apps = |inventory: &Inventory| -> BTreeSet<AppId> {
                 inventory.sightings.iter().map(|s| s.app.clone()).collect()

@@ -5,6 +5,7 @@
 
 mod answers;
 mod core;
+mod events;
 mod inventory;
 mod policy;
 #[cfg(test)]
@@ -23,7 +24,8 @@ use offchannel_shared::wire::{GoodbyeReason, GoodbyeRequest, SCHEMA};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-pub use core::{AGENT_VERSION, Chance, Core, Moment, ScanOrder, Scanned, Settings};
+pub use core::{AGENT_VERSION, Core};
+pub use events::{Chance, Moment, ScanOrder, Scanned, Settings};
 pub use inventory::{OwnHealth, reportable};
 pub use policy::InForce;
 
@@ -66,6 +68,8 @@ pub struct Parts {
     pub client: Client,
     /// What it looks at.
     pub scanner: Scanner,
+    /// Whether the first check-in waits its turn among all devices.
+    pub splay: bool,
     /// Time between two safety scans.
     pub safety_interval: Duration,
 }
@@ -75,7 +79,7 @@ pub struct Parts {
 /// # Errors
 /// [`RunError`]. Whatever can pass by itself is none.
 pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Parts { folder, identity, memory, first_check_in, client, scanner, safety_interval } = parts;
+    let Parts { folder, identity, memory, first_check_in, client, scanner, splay, safety_interval } = parts;
     let key = Arc::new(identity.seed.key().map_err(RunError::Key)?);
     let mut record = memory.record;
     let mut unsaved = !memory.saved || record.enrolment.as_ref() != Some(&identity.enrolment);
@@ -86,7 +90,8 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
     let policy = match kept {
         Some(Ok(policy)) => Some(policy),
         Some(Err(error)) => {
-            let why = format!("the stored policy cannot be used ({}); it is asked for again", error_chain(&error));
+            let why =
+                format!("the stored policy cannot be used ({}); it is asked for again", error_chain(&error));
             tracing::error!("{why}");
             record.note = Some(why);
             unsaved = true;
@@ -102,6 +107,7 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
         signing_keys: keys.clone(),
         platform: scanner.host().platform(),
         safety_interval,
+        splay,
         first_check_in,
         unsaved,
     };
@@ -121,8 +127,7 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
         exchange: None,
     };
     daemon.work(&hints, stop).await?;
-    daemon.end().await;
-    Ok(())
+    daemon.end().await
 }
 
 /// What looks at the device; lent to the thread that scans.
@@ -204,9 +209,14 @@ impl Daemon {
         async move { client.exchange(&request, Signer { key: &key, key_id: &device, now }).await }
     }
 
-    /// Saves what is only in memory and says goodbye. Nothing here may keep the system waiting.
-    async fn end(mut self) {
-        self.exchange = None;
+    /// Hears the answer that is under way, saves what is only in memory and says goodbye. Nothing here
+    /// may keep the system waiting for long.
+    async fn end(mut self) -> Result<(), RunError> {
+        if let Some(exchange) = self.exchange.take()
+            && let Ok(outcome) = timeout(GOODBYE_TIMEOUT, exchange).await
+        {
+            self.core.handle_outcome(outcome, moment(&self.clock), chance()?);
+        }
         self.core.handle_stop();
         let now = moment(&self.clock);
         // `poll_save` would wait after a failure; this is the last chance.
@@ -219,6 +229,7 @@ impl Daemon {
             // Only a courtesy: the collector notices the silence by itself.
             Ok(_) | Err(_) => tracing::info!("the agent ends; the collector could not be told"),
         }
+        Ok(())
     }
 }
 

@@ -15,7 +15,8 @@ use offchannel_shared::signing::{Envelope, SigningKey};
 use offchannel_shared::wire::{CheckInResponse, ReportRequest, ReportResponse, SCHEMA, codes};
 use proptest::prelude::*;
 
-use super::core::{Chance, Core, Moment, Scanned, Settings};
+use super::core::Core;
+use super::events::{Chance, Moment, Scanned, Settings};
 use super::policy::InForce;
 use crate::client::{Answer, ClientError, Outcome, Request};
 use crate::state::Record;
@@ -62,6 +63,7 @@ pub(super) struct World {
     pub(super) collector: Collector,
     pub(super) writes: u32,
     pub(super) noticed: u64,
+    pub(super) forgets: u32,
     random: u64,
     policy: InForce,
 }
@@ -83,7 +85,10 @@ pub(super) fn bundle(version: u64, more: &str, key: &SigningKey) -> Envelope {
         version,
         issued_at: at(START),
         expires_at: at(START + 30 * 86_400),
-        placement: Placement { ownership: offchannel_shared::device::Ownership::Corporate, units: Vec::new() },
+        placement: Placement {
+            ownership: offchannel_shared::device::Ownership::Corporate,
+            units: Vec::new(),
+        },
         policy: parse(&text).unwrap().policy,
     };
     Envelope::seal(BUNDLE_TYPE, &serde_json::to_vec(&bundle).unwrap(), key)
@@ -101,7 +106,13 @@ impl World {
         let mut disk = Record::new(Epoch::from_random([1; 16]));
         disk.policy_version = 1;
         let mut world = Self {
-            core: Core::new(settings(None), disk.clone(), Some(policy.clone()), moment(Duration::ZERO), chance(0)),
+            core: Core::new(
+                settings(None),
+                disk.clone(),
+                Some(policy.clone()),
+                moment(Duration::ZERO),
+                chance(0),
+            ),
             disk,
             now: Duration::ZERO,
             apps: BTreeSet::new(),
@@ -110,6 +121,7 @@ impl World {
             collector: Collector::default(),
             writes: 0,
             noticed: 0,
+            forgets: 0,
             random: 7,
             policy,
         };
@@ -181,6 +193,7 @@ impl World {
                 continue;
             }
             if let Some(order) = self.core.poll_scan(now) {
+                self.forgets += u32::from(order.forget);
                 let scanned = Scanned {
                     inventory: self.found(),
                     facts: facts(),
@@ -203,7 +216,9 @@ impl World {
     }
 
     fn deliver(&mut self, request: &Request) -> Outcome {
-        let lost = || Outcome::Unreachable(ClientError::Connect("c".to_owned(), std::io::ErrorKind::TimedOut.into()));
+        let lost = || {
+            Outcome::Unreachable(ClientError::Connect("c".to_owned(), std::io::ErrorKind::TimedOut.into()))
+        };
         match self.network {
             Network::Cut => lost(),
             Network::Busy => Outcome::Later { status: 503, retry_after: Some(Duration::from_secs(30)) },
@@ -230,7 +245,8 @@ impl World {
 
     fn chance(&mut self) -> Chance {
         // An odd multiplier of the golden ratio: spread enough for jitter, the same in every run.
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         chance(self.random)
     }
 
@@ -259,7 +275,9 @@ impl Collector {
         match request {
             Request::CheckIn(asked) => {
                 let same = self.current.as_ref().is_some_and(|known| {
-                    known.epoch == asked.epoch && known.revision == asked.revision && Some(&known.digest) == asked.digest.as_ref()
+                    known.epoch == asked.epoch
+                        && known.revision == asked.revision
+                        && Some(&known.digest) == asked.digest.as_ref()
                 });
                 Outcome::Accepted(Answer::CheckIn(CheckInResponse {
                     schema: SCHEMA,
@@ -302,6 +320,7 @@ fn settings(first_check_in: Option<u32>) -> Settings {
         signing_keys: vec![key(1).public().clone()],
         platform: Platform::Linux,
         safety_interval: Duration::from_secs(900),
+        splay: true,
         first_check_in,
         unsaved: false,
     }

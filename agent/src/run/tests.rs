@@ -148,7 +148,9 @@ fn a_restored_state_starts_a_new_epoch_and_says_so_until_the_next_start() {
     assert!(world.is_known());
     assert_ne!(world.disk.epoch, epoch);
     assert_eq!(world.disk.revision, 1);
-    assert!(matches!(health(&world, "state"), Health::Partial(why) if why.contains("a new epoch was started")));
+    assert!(
+        matches!(health(&world, "state"), Health::Partial(why) if why.contains("a new epoch was started"))
+    );
 }
 
 #[test]
@@ -167,12 +169,28 @@ fn a_new_policy_is_stored_applied_and_reported() {
 }
 
 #[test]
+fn new_catalogue_entries_are_looked_for_before_anything_is_reported() {
+    let mut world = settled();
+    let entry = "[apps.acme-chat]\nname = \"Acme Chat\"\nvendor = \"Acme\"\nkind = \"consumer\"\n\
+                 networks = [\"acme\"]\nofficial = true\nhomepage = \"https://acme.example\"\n\
+                 [apps.acme-chat.match]\ndpkg = [\"acme-chat\"]\n";
+    world.collector.bundle = Some(bundle(2, entry, &key(1)));
+    world.pass(6 * MINUTE, u32::MAX);
+    assert_eq!(world.forgets, 1, "what was recognised by the old catalogue must be looked at anew");
+    assert_eq!(world.collector.current.as_ref().unwrap().policy_version, 2);
+    world.pass(HOUR, u32::MAX);
+    assert_eq!(world.forgets, 1);
+}
+
+#[test]
 fn an_older_or_foreign_policy_is_refused_told_and_forgotten_once_the_right_one_comes() {
     for wrong in [bundle(0, "", &key(1)), bundle(9, "", &key(2))] {
         let mut world = settled();
         world.collector.bundle = Some(wrong);
         world.pass(6 * MINUTE, u32::MAX);
-        assert!(matches!(health(&world, "policy"), Health::Failed(why) if why.contains("a policy was refused")));
+        assert!(
+            matches!(health(&world, "policy"), Health::Failed(why) if why.contains("a policy was refused"))
+        );
         assert_eq!(world.disk.policy_version, 1);
         let revision = world.disk.revision;
         world.pass(HOUR, u32::MAX);

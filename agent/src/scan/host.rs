@@ -60,7 +60,8 @@ impl Host {
     }
 
     fn new(root: PathBuf, platform: Platform, live: bool) -> Self {
-        let mut host = Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
+        let mut host =
+            Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use offchannel_shared::inventory::{Health, Scope};
 
 use super::host::{Host, User, is_absence};
+use super::seen::Seen;
 use super::trouble::{Place, Trouble, Troubles};
 use crate::platform::files::{Stamp, is_executable, open_regular};
 
@@ -27,6 +28,8 @@ pub struct Look<'a> {
     user_troubles: Option<&'a Troubles>,
     place: Place,
     asked: BTreeMap<OsString, Option<Stamp>>,
+    missing: Option<PathBuf>,
+    existing: Option<PathBuf>,
     links: BTreeSet<PathBuf>,
     resolved: Option<(PathBuf, PathBuf)>,
     troubles: Troubles,
@@ -57,27 +60,6 @@ pub struct Entry {
     pub kind: Kind,
 }
 
-/// What was asked for and what it was then.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    asked: Vec<(PathBuf, Option<Stamp>)>,
-    links: Vec<(PathBuf, Option<Stamp>)>,
-    fleeting: bool,
-}
-
-impl Seen {
-    /// Whether all of it is now as it was, seen at `looked_at` (microseconds since 1970).
-    pub(super) fn is_unchanged(&self, looked_at: i64) -> bool {
-        let same = |now: io::Result<Metadata>, before: &Option<Stamp>| {
-            let settled = before.is_none_or(|stamp| stamp.settled_at() <= looked_at);
-            settled && now.ok().map(|meta| Stamp::of(&meta)) == *before
-        };
-        !self.fleeting
-            && self.asked.iter().all(|(path, before)| same(std::fs::metadata(path), before))
-            && self.links.iter().all(|(path, before)| same(std::fs::symlink_metadata(path), before))
-    }
-}
-
 impl<'a> Look<'a> {
     /// A look at this host.
     pub(super) fn new(host: &'a Host, users: &'a [User]) -> Self {
@@ -87,6 +69,8 @@ impl<'a> Look<'a> {
             user_troubles: None,
             place: Place::System(String::new()),
             asked: BTreeMap::new(),
+            missing: None,
+            existing: None,
             links: BTreeSet::new(),
             resolved: None,
             troubles: Troubles::default(),
@@ -193,16 +177,14 @@ impl<'a> Look<'a> {
         result.map(|(file, _)| file.take(limit)).map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
-    /// Whether a folder holds something of this name that is not a broken link. Only the folder is
-    /// noted: it changes when an entry comes or goes.
+    /// Whether a folder holds something of this name that is not a broken link; `true` also if that
+    /// is closed to us. Only the folder is noted: it changes when an entry comes or goes.
     pub fn has(&mut self, dir: &Path, name: &str) -> bool {
-        self.is_dir(dir) && self.real(&dir.join(name)).is_ok_and(|real| std::fs::metadata(real).is_ok())
-    }
-
-    /// Where a link leads, links in its target not followed.
-    pub fn link_target(&mut self, path: &Path) -> Option<PathBuf> {
-        let parent = self.real(path.parent()?).ok()?;
-        std::fs::read_link(parent.join(path.file_name()?)).ok()
+        let asked = self.try_stat(dir).and_then(|there| match there {
+            Some(_) => self.real(&dir.join(name)).and_then(std::fs::metadata).map(|_| true),
+            None => Ok(false),
+        });
+        asked.unwrap_or_else(|error| !is_absence(&error))
     }
 
     /// The first bytes of a program that lies in a folder which was listed: a regular file with an
@@ -297,10 +279,11 @@ impl<'a> Look<'a> {
 
     /// The scope of the user with this number; that of the system for services.
     pub fn scope_of(&self, uid: u32) -> Scope {
-        if let Some(user) = self.users.iter().find(|user| user.uid == Some(uid)) {
-            return user.scope.clone();
+        if uid < 1000 {
+            return Scope::System;
         }
-        if uid < 1000 { Scope::System } else { self.host.scope_of(uid.to_string().as_bytes()) }
+        let user = self.users.iter().find(|user| user.uid == Some(uid));
+        user.map_or_else(|| self.host.scope_of(uid.to_string().as_bytes()), |user| user.scope.clone())
     }
 
     /// The health of the source after this look.
@@ -321,8 +304,7 @@ impl<'a> Look<'a> {
 
     fn try_stat(&mut self, path: &Path) -> io::Result<Option<Metadata>> {
         let real = self.real(path)?;
-        let known = |path: &Path| matches!(self.asked.get(path.as_os_str()), Some(None));
-        if real.ancestors().take(PARENTS_MAX).any(known) {
+        if self.missing.as_ref().is_some_and(|missing| lies_in(&real, missing)) {
             return Ok(None);
         }
         match std::fs::metadata(&real) {
@@ -335,13 +317,18 @@ impl<'a> Look<'a> {
                 // only that one is asked for again.
                 let mut missing = real.as_path();
                 for parent in real.ancestors().skip(1).take(PARENTS_MAX) {
-                    let gone = |error: io::Error| is_absence(&error);
-                    if self.asked.contains_key(parent.as_os_str()) || !std::fs::metadata(parent).is_err_and(gone) {
+                    if self.existing.as_ref().is_some_and(|existing| existing.as_os_str() == parent.as_os_str()) {
+                        break;
+                    }
+                    if !std::fs::metadata(parent).is_err_and(|error| is_absence(&error)) {
+                        self.existing = Some(parent.to_owned());
                         break;
                     }
                     missing = parent;
                 }
-                self.asked.insert(missing.as_os_str().to_owned(), None);
+                let missing = missing.to_owned();
+                self.asked.insert(missing.clone().into_os_string(), None);
+                self.missing = Some(missing);
                 self.answered |= matches!(self.place, Place::Home(_));
                 Ok(None)
             }
@@ -379,6 +366,12 @@ impl<'a> Look<'a> {
         self.links.extend(links);
         Ok(real)
     }
+}
+
+/// Whether a path is this folder or lies in it; a comparison of bytes, for it is asked for often.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let (path, folder) = (path.as_os_str().as_encoded_bytes(), folder.as_os_str().as_encoded_bytes());
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -4,6 +4,7 @@ pub mod host;
 pub mod look;
 mod pseudonym;
 pub mod scanner;
+mod seen;
 pub mod source;
 pub mod sources;
 mod trouble;

@@ -7,7 +7,8 @@ use offchannel_shared::catalogue::{Catalogue, Recognised};
 use offchannel_shared::inventory::{Health, Inventory, Sighting, SourceHealth, Unlisted};
 
 use super::host::Host;
-use super::look::{Look, Seen};
+use super::look::Look;
+use super::seen::Seen;
 use super::source::Source;
 use super::sources::SOURCES;
 use super::users::{Survey, survey};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::host::{Host, User};
-use super::look::{Kind, Look, Seen};
+use super::look::{Kind, Look};
+use super::seen::Seen;
 use super::trouble::Troubles;
 
 /// Largest password file that is read.
@@ -31,6 +32,7 @@ pub(super) fn survey(host: &Host) -> Survey {
     let mut homes: BTreeMap<PathBuf, (String, Option<u32>)> = BTreeMap::new();
     let passwd = look.system("/etc/passwd");
     let bytes = look.read(&passwd, PASSWD_MAX).unwrap_or_default();
+    look.elsewhere("home folders");
     for person in people(&bytes) {
         let home = host.path(person.home);
         if look.is_dir(&home) {
@@ -76,7 +78,8 @@ fn people(passwd: &[u8]) -> impl Iterator<Item = Person<'_>> {
         let uid: u32 = fields.nth(1)?.parse().ok()?;
         let home = fields.nth(2)?.trim_end_matches('/');
         let person = uid == 0 || (uid >= 1000 && uid != NOBODY);
-        let own = home.starts_with('/') && !matches!(home, "/nonexistent" | "/var/empty" | "/bin" | "/usr" | "/home");
+        let own = home.starts_with('/')
+            && !matches!(home, "/nonexistent" | "/var/empty" | "/bin" | "/usr" | "/home");
         (person && own).then_some(Person { name, uid, home })
     })
 }

@@ -76,7 +76,8 @@ impl Folder {
                 let mut holder = String::new();
                 // Who holds it only helps to find it; the lock is what counts.
                 let _ = file.take(20).read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() { "unknown".to_owned() } else { holder.trim().to_owned() };
+                let holder =
+                    if holder.trim().is_empty() { "unknown".to_owned() } else { holder.trim().to_owned() };
                 return Err(StateError::Locked { path: self.shown(), holder });
             }
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
@@ -189,7 +190,8 @@ mod tests {
             folder.write("x", Access::Private, content).unwrap();
             assert_eq!(found(folder.read("x").unwrap()), content);
         }
-        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["x"]);
         assert!(matches!(folder.read("y"), Ok(Read::Absent)));
     }

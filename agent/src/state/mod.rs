@@ -148,7 +148,8 @@ impl Folder {
             }
             Loaded::Absent => Record::new(fresh),
             Loaded::Damaged(kept) => {
-                damaged.push(format!("state.json was damaged and is kept as {kept}; a new epoch was started"));
+                damaged
+                    .push(format!("state.json was damaged and is kept as {kept}; a new epoch was started"));
                 Record::new(fresh)
             }
         };
@@ -194,14 +195,17 @@ impl Folder {
     fn peek<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
         match self.read(name)? {
             Read::Absent => Ok(None),
-            Read::Found(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| StateError::Read {
-                path: self.path().join(name).display().to_string(),
-                cause: error.into(),
+            Read::Found(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                StateError::Read { path: self.path().join(name).display().to_string(), cause: error.into() }
             }),
         }
     }
 
-    fn load<T: DeserializeOwned>(&self, name: &str, valid: impl Fn(&T) -> bool) -> Result<Loaded<T>, StateError> {
+    fn load<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        valid: impl Fn(&T) -> bool,
+    ) -> Result<Loaded<T>, StateError> {
         match self.read(name)? {
             Read::Absent => Ok(Loaded::Absent),
             Read::Found(bytes) => match serde_json::from_slice(&bytes) {

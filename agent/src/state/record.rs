@@ -139,7 +139,8 @@ impl Record {
         let dropped = self.transitions.len() - kept;
         self.transitions.drain(..dropped);
         self.transitions_lost = self.transitions_lost.saturating_add(dropped as u64);
-        let found = inventory.sightings.iter().map(|s| &s.app).chain(inventory.unlisted.iter().map(|u| &u.app));
+        let found =
+            inventory.sightings.iter().map(|s| &s.app).chain(inventory.unlisted.iter().map(|u| &u.app));
         let seen = |app: &AppId| (app.clone(), self.first_seen.get(app).copied().unwrap_or(at));
         self.first_seen = found.map(seen).collect();
         self.revision = self.revision.saturating_add(1);

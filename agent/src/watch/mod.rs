@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use offchannel_shared::inventory::Health;
 use offchannel_shared::error_chain::error_chain;
+use offchannel_shared::inventory::Health;
 use tokio::sync::Notify;
 
-pub use plan::{Hint, Sources};
 use plan::Plan;
+pub use plan::{Hint, Sources};
 
 use crate::platform::filesystem::{folder_identity, is_remote};
 
@@ -108,7 +108,11 @@ fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,
-        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
+        EventKind::Any
+        | EventKind::Create(_)
+        | EventKind::Modify(_)
+        | EventKind::Remove(_)
+        | EventKind::Other => true,
     }
 }
 
@@ -138,7 +142,9 @@ impl Watcher {
             let shared = Arc::clone(&self.shared);
             match notify::recommended_watcher(move |event| shared.heard(event)) {
                 Ok(watcher) => self.inner = Some(watcher),
-                Err(error) => tracing::warn!(error = %error_chain(&error), "cannot watch files; folders are polled"),
+                Err(error) => {
+                    tracing::warn!(error = %error_chain(&error), "cannot watch files; folders are polled")
+                }
             }
         }
         let gone: Vec<PathBuf> =
@@ -216,7 +222,9 @@ mod tests {
     use super::*;
 
     async fn next(hints: &Hints) -> Hint {
-        tokio::time::timeout(Duration::from_secs(10), hints.next()).await.expect("nothing was noticed in 10 s")
+        tokio::time::timeout(Duration::from_secs(10), hints.next())
+            .await
+            .expect("nothing was noticed in 10 s")
     }
 
     fn wanted(folder: &Path) -> BTreeMap<PathBuf, Sources> {

@@ -106,7 +106,10 @@ impl Plan {
     /// The folders to watch, and who cares about each.
     pub fn folders(&self) -> impl Iterator<Item = (&Path, Sources)> {
         self.folders.iter().map(|(folder, interests)| {
-            (folder.as_path(), interests.iter().flat_map(|interest| interest.sources.iter().copied()).collect())
+            (
+                folder.as_path(),
+                interests.iter().flat_map(|interest| interest.sources.iter().copied()).collect(),
+            )
         })
     }
 
@@ -170,12 +173,16 @@ mod tests {
     #[test]
     fn what_is_missing_is_awaited_at_its_nearest_ancestor() {
         let existing = ["/", "/var", "/var/lib", "/var/lib/dpkg"];
-        let wanted = wanted(&[("/var/lib/dpkg", "dpkg"), ("/var/lib/flatpak/app", "flatpak"), ("/opt", "exe")]);
+        let wanted =
+            wanted(&[("/var/lib/dpkg", "dpkg"), ("/var/lib/flatpak/app", "flatpak"), ("/opt", "exe")]);
         let plan = Plan::new(&wanted, Path::new("/"), Path::new("/home"), among(&existing));
         let folders: Vec<_> = plan.folders().map(|(folder, _)| folder.to_path_buf()).collect();
         assert_eq!(folders, ["/", "/var/lib", "/var/lib/dpkg"].map(PathBuf::from));
 
-        assert_eq!(plan.hint(Path::new("/var/lib/dpkg/status")), Hint { sources: ["dpkg"].into(), ..Hint::default() });
+        assert_eq!(
+            plan.hint(Path::new("/var/lib/dpkg/status")),
+            Hint { sources: ["dpkg"].into(), ..Hint::default() }
+        );
         assert!(plan.hint(Path::new("/var/lib/apt")).is_empty());
         let came = plan.hint(Path::new("/var/lib/flatpak"));
         assert_eq!(came, Hint { sources: ["flatpak"].into(), replan: true, everything: false });
@@ -197,7 +204,8 @@ mod tests {
     #[test]
     fn nothing_above_the_root_is_watched() {
         let wanted = wanted(&[("/image/opt", "exe")]);
-        let plan = Plan::new(&wanted, Path::new("/image"), Path::new("/image/home"), among(&["/", "/elsewhere"]));
+        let plan =
+            Plan::new(&wanted, Path::new("/image"), Path::new("/image/home"), among(&["/", "/elsewhere"]));
         assert_eq!(plan, Plan::default());
     }
 

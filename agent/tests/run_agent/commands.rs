@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use offchannel_shared::wire::{ENROL_PATH, REPORT_PATH, codes};
 use crate::support::{Collector, Device, Fault, TOKEN};
+use offchannel_shared::wire::{ENROL_PATH, REPORT_PATH, codes};
 
 #[test]
 fn enrol_takes_a_token_from_a_file_and_removes_it() {
@@ -30,8 +30,13 @@ fn enrol_takes_a_token_from_a_file_and_removes_it() {
 fn enrol_takes_a_token_from_standard_input() {
     let collector = Collector::start();
     let device = Device::new(&collector);
-    let mut child =
-        device.command("enrol").args(["--token-file", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = device
+        .command("enrol")
+        .args(["--token-file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(TOKEN.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     assert!(device.path("token").exists(), "only a token file that was used is removed");
@@ -83,7 +88,12 @@ fn status_and_explain_tell_people_what_is_known_of_them() {
     assert_eq!(finding["sightings"][0]["identifier"], "telegram-desktop");
     assert!(!finding["since"].is_null() && !status["last_contact"].is_null());
     let text = String::from_utf8(device.call("status", &[]).stdout).unwrap();
-    for part in ["Telegram is prohibited", "We cannot meet our duties.", "First copy business records", "Use Microsoft Teams"] {
+    for part in [
+        "Telegram is prohibited",
+        "We cannot meet our duties.",
+        "First copy business records",
+        "Use Microsoft Teams",
+    ] {
         assert!(text.contains(part), "{part:?} not in {text}");
     }
 
@@ -146,7 +156,11 @@ fn check_config_names_every_problem_and_every_origin() {
     let output = device.command("check-config").env("OFFCHANNEL_LOG_LEVEL", "loud").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
-    for part in ["agent.toml: state_dri: there is no such setting", "server.url: ", "OFFCHANNEL_LOG_LEVEL: log.level: "] {
+    for part in [
+        "agent.toml: state_dri: there is no such setting",
+        "server.url: ",
+        "OFFCHANNEL_LOG_LEVEL: log.level: ",
+    ] {
         assert!(said.contains(part), "{part:?} not in {said}");
     }
 }

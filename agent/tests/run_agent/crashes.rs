@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::{Collector, Device, Fault};
 use offchannel_shared::inventory::Health;
 use offchannel_shared::wire::REPORT_PATH;
-use crate::support::{Collector, Device, Fault};
 
 #[test]
 fn killed_again_and_again_it_never_contradicts_itself_and_tells_everything_in_the_end() {
@@ -40,7 +40,10 @@ fn killed_again_and_again_it_never_contradicts_itself_and_tells_everything_in_th
         assert_eq!(told.devices.len(), 1, "a kill must not make a second device");
         Some(())
     });
-    assert!(matches!(last.inventory.sources.iter().find(|s| s.source == "state").unwrap().health, Health::Ok));
+    assert!(matches!(
+        last.inventory.sources.iter().find(|s| s.source == "state").unwrap().health,
+        Health::Ok
+    ));
 }
 
 #[test]
@@ -80,7 +83,9 @@ fn a_damaged_identity_asks_for_a_new_enrolment() {
     assert!(said.contains("enrol this device again"), "{said}");
     device.token(crate::support::TOKEN);
     let _agent = device.run();
-    collector.wait_for("a second device", |told| (told.devices.len() == 2 && told.reports.len() > 1).then_some(()));
+    collector.wait_for("a second device", |told| {
+        (told.devices.len() == 2 && told.reports.len() > 1).then_some(())
+    });
 }
 
 #[test]
@@ -111,7 +116,8 @@ fn nothing_is_written_while_nothing_changes() {
     let device = Device::new(&collector);
     let _agent = device.run();
     collector.wait_for_apps(&[]);
-    let check_ins = |told: &crate::support::Told| told.paths.iter().filter(|p| p.ends_with("check-in")).count();
+    let check_ins =
+        |told: &crate::support::Told| told.paths.iter().filter(|p| p.ends_with("check-in")).count();
     collector.wait_for("the first check-in", |told| (check_ins(told) >= 1).then_some(()));
     let stamp = || {
         let mut all: Vec<_> = std::fs::read_dir(device.path("state"))

@@ -1,6 +1,10 @@
 //! The real agent as a process, against a collector on a real TLS socket.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail it as the test itself may")]
+
 mod commands;
 mod crashes;
+#[cfg(target_os = "linux")]
+mod memory;
 mod reports;
 mod support;

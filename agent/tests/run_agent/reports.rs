@@ -1,8 +1,8 @@
 //! The real agent against a collector on a real socket: what is reported, and when.
 
+use crate::support::{Collector, Device, Fault, bundle, signing_key};
 use offchannel_shared::inventory::{Change, Health};
 use offchannel_shared::wire::{CHECK_IN_PATH, ENROL_PATH, GoodbyeReason, REPORT_PATH, ReportRequest, codes};
-use crate::support::{Collector, Device, Fault, bundle, signing_key};
 
 fn health(report: &ReportRequest, source: &str) -> Health {
     report.inventory.sources.iter().find(|s| s.source == source).unwrap().health.clone()
@@ -47,7 +47,8 @@ fn what_came_and_went_while_the_collector_was_away_is_not_lost() {
     agent.kill();
     device.configure(&collector.url());
     let _agent = device.run();
-    let report = collector.wait_for("revision 3", |told| told.reports.iter().find(|r| r.revision == 3).cloned());
+    let report =
+        collector.wait_for("revision 3", |told| told.reports.iter().find(|r| r.revision == 3).cloned());
     let changes: Vec<_> = report.transitions.iter().map(|t| (t.change, t.sighting.app.as_str())).collect();
     assert_eq!(changes, [(Change::Appeared, "telegram"), (Change::Disappeared, "telegram")]);
 }
@@ -60,9 +61,13 @@ fn a_report_whose_answer_is_lost_comes_again_unchanged() {
         collector.fault(REPORT_PATH, Fault::LoseAnswer);
     }
     let _agent = device.run();
-    let reports = collector.wait_for("three reports", |told| (told.reports.len() == 3).then(|| told.reports.clone()));
+    let reports =
+        collector.wait_for("three reports", |told| (told.reports.len() == 3).then(|| told.reports.clone()));
     for report in &reports {
-        assert_eq!((&report.epoch, report.revision, &report.digest), (&reports[0].epoch, 1, &reports[0].digest));
+        assert_eq!(
+            (&report.epoch, report.revision, &report.digest),
+            (&reports[0].epoch, 1, &reports[0].digest)
+        );
     }
 }
 
@@ -106,7 +111,8 @@ fn check_ins_follow_the_collectors_interval() {
     let collector = Collector::start();
     let device = Device::new(&collector);
     let _agent = device.run();
-    collector.wait_for("a check-in", |told| told.paths.iter().any(|path| path == CHECK_IN_PATH).then_some(()));
+    collector
+        .wait_for("a check-in", |told| told.paths.iter().any(|path| path == CHECK_IN_PATH).then_some(()));
 }
 
 #[test]
@@ -135,7 +141,8 @@ fn a_new_policy_comes_into_force_and_a_foreign_one_does_not() {
 
     let foreign = offchannel_shared::signing::SigningKey::from_seed(&[6; 32]).unwrap();
     collector.publish(bundle(3, "", &foreign));
-    let told = |health: Health| matches!(health, Health::Failed(why) if why.contains("not signed by a trusted key"));
+    let told =
+        |health: Health| matches!(health, Health::Failed(why) if why.contains("not signed by a trusted key"));
     collector.wait_for("the refusal", |t| t.reports.last().filter(|r| told(health(r, "policy"))).map(|_| ()));
     assert_eq!(agent.stop(), Some(0));
     assert_eq!(device.json("status")["policy"]["version"], 2);
@@ -146,6 +153,6 @@ fn wait_for(mut condition: impl FnMut() -> bool) {
     let clock = offchannel_agent::clock::Clock::system();
     while !condition() {
         assert!(clock.elapsed().as_secs() < 30, "waited 30 s");
-        std::thread::yield_now();
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
     }
 }

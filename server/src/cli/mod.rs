@@ -36,7 +36,7 @@ pub const EXIT_USAGE: u8 = 2;
     after_help = "Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage."
 )]
 pub struct Cli {
-    /// Configuration file [default: /etc/offchannel/server.toml, if it is there].
+    /// Configuration file [default: $OFFCHANNEL_SERVER_CONFIG, then /etc/offchannel/server.toml if it is there].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]

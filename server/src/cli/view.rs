@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::device::Status;
+use crate::domain::device::{Goodbye, Status};
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::published::{InForce, PolicyVersion};
 use crate::domain::token::Token;
@@ -34,6 +34,7 @@ pub struct DeviceJson<'a> {
     policy_version: u64,
     enrolled_at: Timestamp,
     last_seen: Timestamp,
+    goodbye: Option<&'a Goodbye>,
     reported_at: Option<Timestamp>,
     retired_at: Option<Timestamp>,
     revision: u64,
@@ -56,6 +57,7 @@ impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
             policy_version: device.policy_version,
             enrolled_at: device.enrolled_at,
             last_seen: device.last_seen,
+            goodbye: device.goodbye.as_ref(),
             reported_at: device.report.as_ref().map(|report| report.received_at),
             retired_at: device.retired_at,
             revision: device.report.as_ref().map_or(0, |report| report.revision),

@@ -1,5 +1,9 @@
+//! What a configuration means: every layer, every key, every mistake named with its place.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use proptest::prelude::*;
 
 use super::*;
 
@@ -142,4 +146,72 @@ fn a_plain_webhook_needs_leave_to_reach_private_addresses() {
     assert!(load(&format!("{channel}allow_private = ['10.0.0.0/33']\n")).is_err());
     let shown = format!("{:?}", load(&format!("{channel}allow_private = true\n")).unwrap().config);
     assert!(!shown.contains("MDEyMzQ1"), "the secret is printed: {shown}");
+}
+
+/// Something that a setting may have as its value, or a person may write there by mistake.
+fn literal() -> impl Strategy<Value = String> {
+    const WORDS: [&str; 10] = [
+        "sqlite",
+        "sqlite://x",
+        "postgres://x",
+        "https://h",
+        "info",
+        "text",
+        "5m",
+        "127.0.0.1:1",
+        "webhook",
+        "a",
+    ];
+    prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<bool>().prop_map(|boolean| boolean.to_string()),
+        prop::sample::select(&WORDS[..]).prop_map(|word| format!("'{word}'")),
+        "[a-z0-9:/.@\\[\\]]{0,20}".prop_map(|text| format!("'{text}'")),
+        Just("['10.0.0.0/8', 5]".to_owned()),
+        Just("{ a = 1 }".to_owned()),
+        Just("2026-01-01".to_owned()),
+        Just("1.5".to_owned()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_values_make_a_configuration_or_problems_each_with_its_line(
+        values in prop::collection::vec(literal(), 20),
+    ) {
+        let keys = [
+            "listen", "data_dir", "public_url", "database", "limits.connections", "limits.body_max",
+            "limits.request_timeout", "metrics.listen", "tls.cert_file", "tls.key_file", "log.level", "log.format",
+        ];
+        let channel = ["name", "kind", "enabled", "url", "secret", "timeout", "allow_private", "other"];
+        let mut text = String::new();
+        for (key, value) in keys.iter().zip(&values) {
+            text += &format!("{key} = {value}\n");
+        }
+        text += "[[channel]]\n";
+        for (key, value) in channel.iter().zip(values.iter().skip(keys.len())) {
+            text += &format!("{key} = {value}\n");
+        }
+        if let Err(errors) = load(&text) {
+            prop_assert!(!errors.0.is_empty());
+            for problem in errors.0 {
+                let placed = matches!(problem.origin, Origin::File { line: 1.., .. });
+                prop_assert!(placed && !problem.key.is_empty(), "{}", problem);
+            }
+        }
+    }
+
+    #[test]
+    fn any_file_is_read_or_refused_without_panic(text in "\\PC{0,200}") {
+        let _ = load(&text);
+    }
+
+    #[test]
+    fn an_address_of_the_collector_reads_as_itself(text in "(https://)?[a-z0-9.:\\[\\]/-]{0,30}") {
+        if let Ok(url) = text.parse::<PublicUrl>() {
+            prop_assert_eq!(url.as_str().parse::<PublicUrl>().unwrap(), url);
+        }
+    }
 }

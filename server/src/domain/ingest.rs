@@ -94,14 +94,19 @@ pub fn report(
     let mut work = Reconciler::new(case, context);
     let mut at = work.earliest(context.now);
     let mut step = work.inventory();
-    for transition in &report.transitions {
-        // The device's clock may be off: no change lies before the last report or after now.
-        at = transition.at.clamp(at, context.now);
+    // What one scan saw belongs together: an update is an old version that went and a new one that came, and
+    // in between the app was not gone.
+    for scan in report.transitions.chunk_by(|one, next| one.at == next.at) {
         let mut sightings: BTreeSet<Sighting> = step.sightings.iter().cloned().collect();
-        let changed = match transition.change {
-            Change::Appeared => sightings.insert(transition.sighting.clone()),
-            Change::Disappeared => sightings.remove(&transition.sighting),
-        };
+        let mut changed = false;
+        for transition in scan {
+            // The device's clock may be off: no change lies before the last report or after now.
+            at = transition.at.clamp(at, context.now);
+            changed |= match transition.change {
+                Change::Appeared => sightings.insert(transition.sighting.clone()),
+                Change::Disappeared => sightings.remove(&transition.sighting),
+            };
+        }
         if changed {
             step.sightings = sightings.into_iter().collect();
             work.judge(&step, at, ids);

@@ -27,7 +27,7 @@ pub(super) async fn around(State(shared): State<Arc<Shared>>, request: Request, 
     let (response, code) = with_json(response, &shared);
     let (status, duration) = (response.status(), started.elapsed());
     shared.metrics.request(route, status.as_u16(), duration);
-    let (status, duration_us) = (status.as_u16(), duration.as_micros());
+    let (status, duration_us) = (status.as_u16(), u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     match code {
         None => tracing::debug!(%method, route, status, duration_us, "request"),
         Some(code) if route == NO_ROUTE => {

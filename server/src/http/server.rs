@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves agents over TLS until `stopped` is true, or nobody is left who could say so; then requests under
-/// way are finished, within [`GRACE`].
+/// way are finished, within ten seconds.
 pub async fn serve(
     listener: TcpListener,
     tls: Arc<ServerConfig>,

@@ -101,7 +101,6 @@ async fn attempt(
     mut delivery: Delivery,
 ) -> Delivery {
     let attempt = channel.send(&delivery, clock.now()).await;
-    metrics.attempt(channel.name(), &attempt);
     let (name, id) = (channel.name(), delivery.id.clone());
     match &attempt {
         Attempt::Delivered => tracing::info!(channel = %name, delivery = %id, "delivered"),
@@ -114,6 +113,7 @@ async fn attempt(
     let jitter =
         random::bytes::<4>().map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX));
     delivery.attempted(attempt, clock.now(), jitter);
+    metrics.attempt(channel.name(), delivery.state);
     if delivery.state == DeliveryState::Dead {
         tracing::error!(channel = %name, delivery = %id, attempts = delivery.attempts, "given up: see `offchannel-server delivery list`");
     }

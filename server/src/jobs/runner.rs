@@ -134,7 +134,6 @@ mod tests {
 
     fn noted(failures: usize) -> Noted {
         let enough = Arc::new(tokio::sync::Semaphore::new(0));
-        #[expect(clippy::disallowed_methods, reason = "tokio's paused clock, not the system's")]
         let start = Instant::now();
         Noted { runs: Arc::default(), failures, start, enough }
     }

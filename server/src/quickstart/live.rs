@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::QuickstartError;
-use crate::cli::output::{self, Format, instant, printable};
+use crate::cli::output::{self, Format, counted, instant, printable};
 use crate::cli::text::app_name;
 use crate::cli::view::{EventJson, ListedAlertJson, SCHEMA};
 use crate::domain::alert::AlertAction;
@@ -99,7 +99,7 @@ async fn print(
         line += &format!(": {}", places.join(", "));
     }
     if alert.reopened > 0 && event.action == AlertAction::Reopened {
-        line += &format!(", back {} times", alert.reopened);
+        line += &format!(", back {}", counted(alert.reopened as usize, "time"));
     }
     writeln!(out, "{line}")?;
     Ok(())

@@ -1,3 +1,5 @@
+//! Certificates that the collector makes, renews, and those that it is given.
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 

@@ -229,7 +229,8 @@ impl<'s> Device<'s> {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.post_bytes(path, &serde_json::to_vec(body).unwrap(), &[("content-type", "application/json")]).await
+        self.post_bytes(path, &serde_json::to_vec(body).unwrap(), &[("content-type", "application/json")])
+            .await
     }
 }
 

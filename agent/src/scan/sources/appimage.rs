@@ -3,7 +3,8 @@
 //! Recognised by their magic bytes, named by their file. The name that the program gives itself is in
 //! a compressed file system behind the ELF part; reading that needs three decompressors, which is
 //! more than this source is worth. A renamed AppImage is therefore missed here, though the menu entry
-//! that most of them write, and the running program, are not.
+//! that most of them write, and the running program, are not. One that nobody has made executable yet
+//! is a download, not an installation.
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,8 @@ const HOME: [&str; 7] = ["", "Applications", "AppImages", "Desktop", "Downloads"
 
 /// What follows the name in the names of files: architectures and the like.
 const SUFFIXES: [&str; 15] = [
-    "32bit", "64", "64bit", "aarch64", "amd64", "anylinux", "appimage", "arm64", "armhf", "i386", "i686", "linux64",
-    "stable", "x64", "x86",
+    "32bit", "64", "64bit", "aarch64", "amd64", "anylinux", "appimage", "arm64", "armhf", "i386", "i686",
+    "linux64", "stable", "x64", "x86",
 ];
 
 /// AppImages.
@@ -125,7 +126,10 @@ fn name_and_version(file: &str) -> (&str, Option<&str>) {
                 _ => break,
             }
         }
-        let Some((before, last)) = rest.rsplit_once(['-', '_', ' ']).filter(|(name, _)| !name.is_empty()) else { break };
+        let Some((before, last)) = rest.rsplit_once(['-', '_', ' ']).filter(|(name, _)| !name.is_empty())
+        else {
+            break;
+        };
         let word = last.to_ascii_lowercase();
         if is_version(&word) {
             version = Some(last);
@@ -184,7 +188,9 @@ mod tests {
     fn only_the_magic_makes_an_appimage() {
         assert!(is_appimage(b"\x7fELF\x02\x01\x01\0AI\x02"));
         assert!(is_appimage(b"\x7fELF\x02\x01\x01\0AI\x01"));
-        for other in [&b"\x7fELF\x02\x01\x01\0\0\0\0"[..], b"\x7fELF\x02\x01\x01\0AI\x03", b"#!/bin/sh AI\x02", b""] {
+        for other in
+            [&b"\x7fELF\x02\x01\x01\0\0\0\0"[..], b"\x7fELF\x02\x01\x01\0AI\x03", b"#!/bin/sh AI\x02", b""]
+        {
             assert!(!is_appimage(other));
         }
     }

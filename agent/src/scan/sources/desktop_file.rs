@@ -82,12 +82,15 @@ impl<'a> DesktopFile<'a> {
             return None;
         }
         let words = words(self.exec);
-        if let Some(id) = words.iter().find_map(|word| word.strip_prefix("--app-id=")).filter(|id| is_chromium_id(id)) {
+        if let Some(id) =
+            words.iter().find_map(|word| word.strip_prefix("--app-id=")).filter(|id| is_chromium_id(id))
+        {
             return Some(format!("app-id:{id}"));
         }
         let url = words.iter().find_map(|word| word.strip_prefix("--app="));
         // GNOME Web: `epiphany --application-mode --profile=... ADDRESS`.
-        let epiphany = || words.iter().any(|word| word == "--application-mode").then(|| words.last()).flatten();
+        let epiphany =
+            || words.iter().any(|word| word == "--application-mode").then(|| words.last()).flatten();
         address(url.or(self.web_app_url).or_else(|| epiphany().map(String::as_str))?)
     }
 }
@@ -125,7 +128,8 @@ pub(super) fn program_exists(look: &mut Look<'_>, user: Option<&User>, file: &De
     }
     let path = Path::new(&program);
     if program.starts_with('/') {
-        let (Some(parent), Some(name)) = (path.parent().and_then(Path::to_str), path.file_name().and_then(|n| n.to_str()))
+        let (Some(parent), Some(name)) =
+            (path.parent().and_then(Path::to_str), path.file_name().and_then(|n| n.to_str()))
         else {
             return true;
         };
@@ -142,7 +146,9 @@ pub(super) fn program_exists(look: &mut Look<'_>, user: Option<&User>, file: &De
             return true;
         }
     }
-    user.is_some_and(|user| HOME_PROGRAM_FOLDERS.iter().any(|folder| look.has(&user.home.join(folder), &program)))
+    user.is_some_and(|user| {
+        HOME_PROGRAM_FOLDERS.iter().any(|folder| look.has(&user.home.join(folder), &program))
+    })
 }
 
 /// The words of an `Exec` line: quoted parts are one word, a backslash takes the next character.
@@ -230,10 +236,22 @@ mod tests {
     fn web_apps_are_told_by_their_id_or_address() {
         let id = "hnpfjngllnobngcgfapefoaidbinmjnm";
         for (exec, expected) in [
-            (format!("/opt/google/chrome/google-chrome --profile-directory=Default --app-id={id}"), Some(format!("app-id:{id}"))),
-            ("chromium --app=https://web.whatsapp.com/?x=secret".to_owned(), Some("web.whatsapp.com".to_owned())),
-            (r#"google-chrome --app="https://Discord.com/channels/1/2""#.to_owned(), Some("discord.com/channels/1".to_owned())),
-            (r#"epiphany --application-mode "--profile=/h/x" https://web.telegram.org/k/"#.to_owned(), Some("web.telegram.org/k/".to_owned())),
+            (
+                format!("/opt/google/chrome/google-chrome --profile-directory=Default --app-id={id}"),
+                Some(format!("app-id:{id}")),
+            ),
+            (
+                "chromium --app=https://web.whatsapp.com/?x=secret".to_owned(),
+                Some("web.whatsapp.com".to_owned()),
+            ),
+            (
+                r#"google-chrome --app="https://Discord.com/channels/1/2""#.to_owned(),
+                Some("discord.com/channels/1".to_owned()),
+            ),
+            (
+                r#"epiphany --application-mode "--profile=/h/x" https://web.telegram.org/k/"#.to_owned(),
+                Some("web.telegram.org/k/".to_owned()),
+            ),
             ("chromium --app-id=short".to_owned(), None),
             ("chromium --app=file:///etc/passwd".to_owned(), None),
             ("firefox https://web.whatsapp.com".to_owned(), None),

@@ -93,7 +93,12 @@ fn read_installation(
 }
 
 /// The data of applications that are not installed any more.
-fn read_leftovers(look: &mut Look<'_>, user: &User, installed: &BTreeSet<String>, found: &mut dyn FnMut(&Artefact<'_>)) {
+fn read_leftovers(
+    look: &mut Look<'_>,
+    user: &User,
+    installed: &BTreeSet<String>,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
     let data = look.home(user, ".var/app");
     for id in look.folders(&data, APPS_MAX) {
         if !installed.contains(&id) {
@@ -159,7 +164,8 @@ mod tests {
 
     #[test]
     fn the_newest_release_is_the_first() {
-        let xml = b"<component><releases>\n<release date=\"2024-01-01\" version=\"5.1.0\"/><release version='5.0'>";
+        let xml =
+            b"<component><releases>\n<release date=\"2024-01-01\" version=\"5.1.0\"/><release version='5.0'>";
         assert_eq!(newest_release(xml), Some("5.1.0"));
         for none in ["<releases></releases>", "<release >", "<release version=>", "<release version=\"\"/>"] {
             assert_eq!(newest_release(none.as_bytes()), None, "{none}");

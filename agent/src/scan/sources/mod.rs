@@ -44,7 +44,10 @@ mod tests {
             let id = source.id();
             assert!(id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{id}");
             let about = source.about();
-            assert!((20..100).contains(&about.len()) && !about.contains('\n') && !about.ends_with('.'), "{id}: {about}");
+            assert!(
+                (20..100).contains(&about.len()) && !about.contains('\n') && !about.ends_with('.'),
+                "{id}: {about}"
+            );
             assert!(!source.platforms().is_empty(), "{id} has no platform");
         }
     }

@@ -14,8 +14,21 @@ use crate::scan::trouble::Trouble;
 
 /// Programs that run programs: the kernel's name of the process tells which. A version may follow.
 const INTERPRETERS: [&str; 15] = [
-    "bash", "bun", "dash", "deno", "electron", "gjs", "gjs-console", "guile", "java", "lua", "node", "perl",
-    "python", "ruby", "sh",
+    "bash",
+    "bun",
+    "dash",
+    "deno",
+    "electron",
+    "gjs",
+    "gjs-console",
+    "guile",
+    "java",
+    "lua",
+    "node",
+    "perl",
+    "python",
+    "ruby",
+    "sh",
 ];
 
 /// What the kernel's link to a program file ends with once that file is replaced or removed.
@@ -48,10 +61,7 @@ impl Source for Processes {
         }
         look.is_fleeting();
         look.elsewhere("the list of processes");
-        let processes = match running() {
-            Ok(processes) => processes,
-            Err(_) => return look.trouble(Trouble::Unreadable),
-        };
+        let Ok(processes) = running() else { return look.trouble(Trouble::Unreadable) };
         look.is_present();
         // For the numbers of the users.
         look.users();

@@ -13,10 +13,14 @@ use offchannel_shared::namespace::Namespace;
 use crate::scan::host::Host;
 use crate::scan::look::{Entry, Kind, Look};
 use crate::scan::source::Source;
+use crate::scan::trouble::Trouble;
 
-/// Most entries of one folder that are looked at. Larger folders hold no unpacked program, and
-/// people have folders with a hundred thousand pictures: what is beyond is not worth telling.
-const ENTRIES_MAX: usize = 2048;
+/// Most entries of a place that are looked at.
+const ENTRIES_MAX: usize = 4096;
+
+/// Most entries of a folder in it. Larger ones hold no unpacked program, and people have folders with a
+/// hundred thousand pictures: that something is beyond is not worth telling.
+const INNER_MAX: usize = 1024;
 
 /// Most folders below one place that are looked into.
 const FOLDERS_MAX: usize = 256;
@@ -64,18 +68,23 @@ impl Source for Unpacked {
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
         let opt = look.system("/opt");
-        for vendor in subfolders(look, &opt) {
-            read_folder(look, &vendor, &Scope::System, found);
-            for product in subfolders(look, &vendor) {
-                read_folder(look, &product, &Scope::System, found);
+        let entries = look.list(&opt, ENTRIES_MAX);
+        for vendor in subfolders(look, &opt, &entries) {
+            let entries = look.list_some(&vendor, INNER_MAX);
+            read_folder(look, &vendor, &entries, &Scope::System, found);
+            for product in subfolders(look, &vendor, &entries) {
+                let entries = look.list_some(&product, INNER_MAX);
+                read_folder(look, &product, &entries, &Scope::System, found);
             }
         }
         for user in look.users() {
             for folder in HOME {
                 let dir = look.home(user, folder);
-                read_folder(look, &dir, &user.scope, found);
-                for inner in subfolders(look, &dir) {
-                    read_folder(look, &inner, &user.scope, found);
+                let entries = look.list(&dir, ENTRIES_MAX);
+                read_folder(look, &dir, &entries, &user.scope, found);
+                for inner in subfolders(look, &dir, &entries) {
+                    let entries = look.list_some(&inner, INNER_MAX);
+                    read_folder(look, &inner, &entries, &user.scope, found);
                 }
             }
         }
@@ -83,15 +92,24 @@ impl Source for Unpacked {
 }
 
 /// The folders in a folder, hidden ones and links left out.
-fn subfolders(look: &mut Look<'_>, dir: &Path) -> Vec<PathBuf> {
-    let entries = look.list_some(dir, ENTRIES_MAX);
+fn subfolders(look: &mut Look<'_>, dir: &Path, entries: &[Entry]) -> Vec<PathBuf> {
     let folders = entries.iter().filter(|entry| entry.kind == Kind::Dir && !entry.name.starts_with('.'));
-    folders.take(FOLDERS_MAX).map(|entry| dir.join(&entry.name)).collect()
+    let mut folders: Vec<PathBuf> = folders.map(|entry| dir.join(&entry.name)).collect();
+    if folders.len() > FOLDERS_MAX {
+        folders.truncate(FOLDERS_MAX);
+        look.trouble(Trouble::TooMany);
+    }
+    folders
 }
 
-fn read_folder(look: &mut Look<'_>, dir: &Path, scope: &Scope, found: &mut dyn FnMut(&Artefact<'_>)) {
-    let entries = look.list_some(dir, ENTRIES_MAX);
-    if !has_sign(look, dir, &entries) {
+fn read_folder(
+    look: &mut Look<'_>,
+    dir: &Path,
+    entries: &[Entry],
+    scope: &Scope,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
+    if !has_sign(look, dir, entries) {
         return;
     }
     let programs = entries.iter().filter(|entry| may_be_program(entry)).take(PROGRAMS_MAX);

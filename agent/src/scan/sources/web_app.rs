@@ -84,7 +84,9 @@ impl Source for WebApp {
         let mut dirs = Vec::new();
         for user in &users {
             dirs.extend(ENTRIES.iter().map(|folder| user.home.join(folder)));
-            dirs.extend(chromium_profiles(&mut look, user).into_iter().map(|profile| profile.join(RESOURCES)));
+            dirs.extend(
+                chromium_profiles(&mut look, user).into_iter().map(|profile| profile.join(RESOURCES)),
+            );
         }
         dirs
     }
@@ -111,7 +113,12 @@ impl Source for WebApp {
     }
 }
 
-fn read_entry(look: &mut Look<'_>, user: &User, path: &std::path::Path, found: &mut dyn FnMut(&Artefact<'_>)) {
+fn read_entry(
+    look: &mut Look<'_>,
+    user: &User,
+    path: &std::path::Path,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
     let Some(bytes) = look.read(path, FILE_MAX) else { return };
     let text = String::from_utf8_lossy(&bytes);
     let Some(file) = DesktopFile::parse(&text) else { return };

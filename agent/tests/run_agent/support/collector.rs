@@ -89,9 +89,8 @@ pub fn signing_key() -> SigningKey {
 
 /// A signed policy. `rules` is TOML.
 pub fn bundle(version: u64, rules: &str, key: &SigningKey) -> Envelope {
-    let text = format!(
-        "schema = 1\nname = \"Test policy\"\nstale_after = \"7d\"\ncheck_in_every = \"5m\"\n{rules}"
-    );
+    let text =
+        format!("schema = 1\nname = \"Test policy\"\nstale_after = \"7d\"\ncheck_in_every = \"5m\"\n{rules}");
     let now = Clock::system().now();
     let bundle = Bundle {
         schema: BUNDLE_SCHEMA,
@@ -235,9 +234,11 @@ async fn answer(
     let response = match fault.map(|(_, fault)| fault) {
         Some(Fault::Busy(seconds)) => Ok(refusal(503, codes::UNAVAILABLE, "busy", now, Some(seconds))),
         Some(Fault::Refuse(status, code)) => Ok(refusal(status, code, "the test says no", now, None)),
-        Some(Fault::Redirect) => {
-            Ok(http::Response::builder().status(302).header("location", "https://127.0.0.1:1/").body(Full::default()).unwrap())
-        }
+        Some(Fault::Redirect) => Ok(http::Response::builder()
+            .status(302)
+            .header("location", "https://127.0.0.1:1/")
+            .body(Full::default())
+            .unwrap()),
         Some(Fault::Endless) => Ok(http::Response::new(Full::from(vec![b' '; ANSWER_MAX + 1]))),
         fault => {
             let response = handle(&mut state, &head, &body, now);
@@ -316,7 +317,8 @@ fn try_handle(
             return Err(Refusal::Token);
         }
         // The same key again is the same device, whose answer got lost.
-        let known = state.told.devices.iter().find(|(_, key)| **key == request.public_key).map(|(id, _)| id.clone());
+        let known =
+            state.told.devices.iter().find(|(_, key)| **key == request.public_key).map(|(id, _)| id.clone());
         let fresh = u8::try_from(state.told.devices.len()).unwrap();
         let device_id = known.unwrap_or_else(|| DeviceId::from_random([fresh; 16]));
         state.told.devices.insert(device_id.clone(), request.public_key);
@@ -407,4 +409,3 @@ fn refusal(
     }
     response
 }
-

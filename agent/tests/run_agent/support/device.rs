@@ -1,7 +1,7 @@
 //! A device: a small file tree, a state folder, and the real agent over both.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -100,6 +100,13 @@ impl Device {
         Running { child: self.command("run").spawn().unwrap() }
     }
 
+    /// Starts the daemon of another build.
+    pub fn run_this(&self, agent: &Path) -> Running {
+        let child =
+            Command::new(agent).arg("run").arg("--config").arg(self.path("agent.toml")).spawn().unwrap();
+        Running { child }
+    }
+
     pub fn state(&self) -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(self.path("state/state.json")).unwrap()).unwrap()
     }
@@ -117,11 +124,6 @@ impl Running {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-    }
-
-    /// Waits until it ends by itself.
-    pub fn wait(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
     }
 
     pub fn pid(&self) -> u32 {

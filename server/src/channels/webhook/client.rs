@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -163,22 +164,19 @@ impl Client {
             .await
             .map_err(WebhookError::Http)?;
         // The connection is driven here and not in a task of its own: it ends with this attempt.
-        let answer = async {
-            let mut connection = std::pin::pin!(connection);
-            let mut answer = std::pin::pin!(sender.send_request(request));
-            loop {
-                tokio::select! {
-                    biased;
-                    answer = &mut answer => return answer,
-                    ended = &mut connection => match ended {
-                        // The answer may have been read in the same breath in which the connection ended.
-                        Ok(()) => return answer.await,
-                        Err(error) => return Err(error),
-                    },
-                }
+        let mut connection = Box::pin(connection);
+        let mut answer = pin!(sender.send_request(request));
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            ended = connection.as_mut() => {
+                drop(connection);
+                // The answer may have been read in the same breath in which the connection ended, even if it
+                // ended badly; what was answered is what counts.
+                answer.await.map_err(|error| ended.err().unwrap_or(error))
             }
         };
-        let answer = answer.await.map_err(WebhookError::Http)?;
+        let answer = answer.map_err(WebhookError::Http)?;
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Ok(Answer { status: answer.status(), retry_after: retry_after.map(str::to_owned) })
     }

@@ -87,7 +87,18 @@ impl fmt::Debug for Target {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_address_is_taken_or_refused_without_panic(text in "(https?://)?\\PC{0,60}") {
+            if let Ok(target) = text.parse::<Target>() {
+                prop_assert!(!target.host().is_empty() && target.port() != 0 && target.path().starts_with('/'));
+            }
+        }
+    }
 
     #[test]
     fn an_address_is_taken_apart() {

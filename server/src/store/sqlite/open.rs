@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrations;
@@ -213,6 +214,9 @@ fn connect(path: &Path) -> Result<Connection, Refused> {
     let connection = Connection::open_with_flags(path, flags).map_err(database("open its file"))?;
     let set = || -> rusqlite::Result<()> {
         connection.busy_timeout(BUSY)?;
+        // Without it SQLite prepares a statement anew for every set of values where a partial index is about,
+        // which costs ten times what running it does.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // A file that is mapped can be torn by a stray write of this process.
@@ -261,4 +265,27 @@ fn reader(path: &Path) -> Result<Connection, Refused> {
 /// A number that changes when another connection commits.
 pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    #[test]
+    fn a_statement_is_prepared_once_whatever_its_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offchannel.db");
+        let options = OpenOptions { create: true, migrate: true, now: Timestamp::UNIX_EPOCH };
+        prepare(&path, true).unwrap();
+        let mut connection = connect(&path).unwrap();
+        migrations::apply(&mut connection, &options).unwrap();
+        let sql = "SELECT count(*) FROM findings WHERE device_id = ?1 AND ended_at IS NULL";
+        for device in ["a", "b", "c"] {
+            let mut query = connection.prepare_cached(sql).unwrap();
+            let count: i64 = query.query_row([device], |row| row.get(0)).unwrap();
+            assert_eq!((count, query.get_status(StatementStatus::RePrepare)), (0, 0));
+        }
+    }
 }

@@ -1,0 +1,124 @@
+//! What a look has asked for, to tell later whether anything of it changed.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::PathBuf;
+
+use crate::platform::files::Stamp;
+
+/// What was asked for and what it was then.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) asked: Vec<(PathBuf, Option<Stamp>)>,
+    pub(super) links: Vec<(PathBuf, Option<Stamp>)>,
+    pub(super) fleeting: bool,
+}
+
+impl Seen {
+    /// Whether all of it is now as it was, seen at `looked_at` (microseconds since 1970).
+    pub(super) fn is_unchanged(&self, looked_at: i64) -> bool {
+        let same = |now: io::Result<Metadata>, before: &Option<Stamp>| {
+            let settled = before.is_none_or(|stamp| stamp.settled_at() <= looked_at);
+            settled && now.ok().map(|meta| Stamp::of(&meta)) == *before
+        };
+        !self.fleeting
+            && self.asked.iter().all(|(path, before)| same(std::fs::metadata(path), before))
+            && self.links.iter().all(|(path, before)| same(std::fs::symlink_metadata(path), before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use offchannel_shared::device::Platform;
+    use offchannel_shared::inventory::Health;
+
+    use super::*;
+    use crate::scan::host::Host;
+    use crate::scan::look::Look;
+
+    /// Long after anything that these tests write.
+    const LATER: i64 = i64::MAX;
+
+    fn tree() -> (tempfile::TempDir, Host) {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir_all(tree.path().join("usr/share")).unwrap();
+        fs::write(tree.path().join("usr/share/a"), "1").unwrap();
+        let host = Host::at(tree.path().to_owned(), Platform::Linux);
+        (tree, host)
+    }
+
+    fn seen(host: &Host, ask: impl Fn(&mut Look<'_>)) -> Seen {
+        let mut look = Look::new(host, &[]);
+        ask(&mut look);
+        look.into_parts().0
+    }
+
+    #[test]
+    fn a_change_of_anything_that_was_asked_for_is_noticed() {
+        let ask = |look: &mut Look<'_>| {
+            let dir = look.system("/usr/share");
+            look.list(&dir, 9);
+            look.read(&dir.join("a"), 9);
+            look.is_dir(&look.host().lexical("/opt/x/y"));
+        };
+        let changes: [fn(&Path); 4] = [
+            |root| fs::write(root.join("usr/share/a"), "22").unwrap(),
+            |root| fs::write(root.join("usr/share/b"), "").unwrap(),
+            |root| fs::remove_file(root.join("usr/share/a")).unwrap(),
+            |root| fs::create_dir(root.join("opt")).unwrap(),
+        ];
+        for (index, change) in changes.iter().enumerate() {
+            let (tree, host) = tree();
+            let seen = seen(&host, ask);
+            assert!(seen.is_unchanged(LATER));
+            change(tree.path());
+            assert!(!seen.is_unchanged(LATER), "change {index} went unnoticed");
+        }
+    }
+
+    #[test]
+    fn a_missing_folder_is_asked_for_once_however_much_is_looked_for_in_it() {
+        let (_tree, host) = tree();
+        let seen = seen(&host, |look| {
+            for path in ["/opt/a/b/c", "/opt/a/b/d", "/opt/e"] {
+                assert!(look.stat(&look.host().lexical(path)).is_none());
+            }
+        });
+        assert_eq!(seen.asked.len(), 1, "{seen:?}");
+    }
+
+    #[test]
+    fn what_was_written_just_before_the_look_is_not_relied_on() {
+        let (tree, host) = tree();
+        let seen = seen(&host, |look| drop(look.read(&look.host().lexical("/usr/share/a"), 9)));
+        let written = Stamp::of(&fs::metadata(tree.path().join("usr/share/a")).unwrap()).settled_at();
+        assert!(!seen.is_unchanged(written - 1));
+        assert!(seen.is_unchanged(written));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_is_turned_elsewhere_is_noticed() {
+        let (tree, host) = tree();
+        let link = tree.path().join("link");
+        std::os::unix::fs::symlink("/usr/share", &link).unwrap();
+        let seen = seen(&host, |look| drop(look.read(&look.host().lexical("/link/a"), 9)));
+        assert!(seen.is_unchanged(LATER));
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("/usr", &link).unwrap();
+        assert!(!seen.is_unchanged(LATER));
+    }
+
+    #[test]
+    fn nothing_over_the_limit_is_read() {
+        let (_tree, host) = tree();
+        let mut look = Look::new(&host, &[]);
+        let file = look.system("/usr/share/a");
+        assert_eq!(look.read(&file, 1), Some(b"1".to_vec()));
+        assert_eq!(look.read(&file, 0), None);
+        assert_eq!(look.health(), Health::Partial("/usr/share/a: a file is too large".to_owned()));
+    }
+}

@@ -1,0 +1,81 @@
+//! `scan`, `sources` and `catalogue` as scripts use them.
+
+use std::process::{Command, Output};
+
+use crate::support::fixture;
+use serde_json::Value;
+
+fn agent(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_offchannel-agent")).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn scan_answers_in_json() {
+    let root = fixture("linux-dpkg");
+    let output = agent(&["scan", "--root", root.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["schema"], 1);
+    assert_eq!(answer["platform"], "linux");
+    let telegram =
+        answer["sightings"].as_array().unwrap().iter().find(|row| row["app"] == "telegram").unwrap();
+    assert_eq!(telegram["version"], "4.6.5+ds-2+b1");
+    assert_eq!(telegram["scope"], "system");
+    let residual = answer["sightings"].as_array().unwrap().iter().find(|row| row["app"] == "pidgin").unwrap();
+    assert_eq!(residual["grade"], "residual", "leftovers are in the JSON without --all");
+    let dpkg = answer["sources"].as_array().unwrap().iter().find(|row| row["source"] == "dpkg").unwrap();
+    assert_eq!(dpkg["artefacts"], 5);
+}
+
+#[test]
+fn scan_of_this_machine_works() {
+    for args in
+        [&["scan"][..], &["scan", "--all"], &["scan", "--root", "/", "--format", "json"], &["sources"]]
+    {
+        let output = agent(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_looked_at_is_a_failure() {
+    let file = fixture("linux-dpkg/README.md");
+    let dir = fixture("linux-dpkg");
+    for (args, reason) in [
+        (["--root", "/no/such/folder", "--platform", "linux"], "No such file"),
+        (["--root", file.to_str().unwrap(), "--platform", "linux"], "Not a directory"),
+        (["--root", dir.to_str().unwrap(), "--platform", "macos"], "no sources for macos"),
+        (["--root", dir.to_str().unwrap(), "--platform", "windows"], "no sources for windows"),
+    ] {
+        let output = agent(&[&["scan"], &args[..]].concat());
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stderr.contains(reason), "{args:?}: {stderr}");
+        assert_eq!(stdout(&output), "", "{args:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_from_failure() {
+    for args in [
+        &["scan", "--platform", "android"][..],
+        &["scan", "--format", "xml"],
+        &["scan", "--no-such-flag"],
+        &["catalogue", "match", "no-such-namespace", "x"],
+        &["catalogue"],
+    ] {
+        assert_eq!(agent(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn catalogue_match_prints_the_app_or_exits_1() {
+    let output = agent(&["catalogue", "match", "dpkg", "telegram-desktop"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "telegram\n"));
+    let output = agent(&["catalogue", "match", "dpkg", "libsignal-protocol-c2.3.2"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+}

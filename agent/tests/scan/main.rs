@@ -1,0 +1,8 @@
+//! Scanning, from trees of files to what `scan` prints.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod command;
+#[cfg(unix)]
+mod hostile;
+mod sources;
+mod support;

@@ -1,0 +1,185 @@
+//! Every source finds what is in its tree, and nothing else.
+
+use crate::support::{catalogue_with_acme, fixture, found_in, scan};
+use offchannel_agent::scan::sources::SOURCES;
+use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::inventory::Health;
+
+/// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
+type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+
+#[track_caller]
+fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
+    let found = found_in(tree, source, catalogue);
+    let mut expected: Vec<[String; 5]> =
+        expected.iter().map(|(a, b, c, d, e)| [a, b, c, d, e].map(|text| (*text).to_owned())).collect();
+    expected.sort();
+    assert_eq!(found, expected, "what {source} found in {tree}");
+}
+
+#[test]
+fn every_source_of_files_has_a_tree_that_shows_it() {
+    for source in SOURCES.iter().filter(|source| source.id() != "processes") {
+        let tree = format!("linux-{}", source.id());
+        let found = found_in(&tree, source.id(), &catalogue_with_acme());
+        assert!(!found.is_empty(), "{tree} shows nothing of {}", source.id());
+        assert!(fixture(&tree).join("README.md").is_file(), "{tree} does not say why it is there");
+    }
+}
+
+#[test]
+fn dpkg_tells_installed_packages_from_leftovers() {
+    let catalogue = Catalogue::built_in();
+    expect(
+        "linux-dpkg",
+        "dpkg",
+        &catalogue,
+        &[
+            ("nheko", "nheko", "installed", "0.11.3-2", "-"),
+            ("pidgin", "pidgin", "residual", "2.14.12-1", "-"),
+            ("telegram", "telegram-desktop", "installed", "4.6.5+ds-2+b1", "-"),
+        ],
+    );
+    expect(
+        "linux-dpkg-distroless",
+        "dpkg",
+        &catalogue,
+        &[("profanity", "profanity", "installed", "0.13.1-2", "-")],
+    );
+}
+
+#[test]
+fn a_menu_entry_counts_while_its_program_is_there() {
+    let catalogue = Catalogue::built_in();
+    expect(
+        "linux-desktop-entry",
+        "desktop-entry",
+        &catalogue,
+        &[
+            ("mumble", "mumble.desktop", "installed", "", "alice"),
+            ("nheko", "nheko.desktop", "residual", "", "-"),
+            ("telegram", "org.telegram.desktop.desktop", "installed", "", "-"),
+        ],
+    );
+    let scan = scan(&fixture("linux-desktop-entry"), &catalogue);
+    let unlisted: Vec<_> =
+        scan.inventory.unlisted.iter().map(|u| (u.identifier.as_str(), u.name.as_deref())).collect();
+    assert_eq!(unlisted, [("acme-chat.desktop", Some("Acme Chat"))]);
+}
+
+#[test]
+fn flatpaks_count_with_an_active_deployment() {
+    expect(
+        "linux-flatpak",
+        "flatpak",
+        &Catalogue::built_in(),
+        &[
+            ("caprine", "com.sindresorhus.Caprine", "installed", "2.60.3", "-"),
+            ("kaidan", "im.kaidan.kaidan", "installed", "", "alice"),
+            ("zoom", "us.zoom.Zoom", "residual", "", "bob"),
+        ],
+    );
+}
+
+#[test]
+fn snaps_count_with_a_current_revision() {
+    expect(
+        "linux-snap",
+        "snap",
+        &Catalogue::built_in(),
+        &[
+            ("caprine", "caprine", "installed", "2.60.3", "-"),
+            ("jami", "jami", "residual", "", "bob"),
+            ("teams-for-linux", "teams-for-linux", "residual", "", "-"),
+        ],
+    );
+}
+
+#[test]
+fn web_apps_are_found_by_entry_and_by_profile() {
+    let whatsapp = "app-id:hnpfjngllnobngcgfapefoaidbinmjnm";
+    expect(
+        "linux-web-app",
+        "web-app",
+        &Catalogue::built_in(),
+        &[
+            ("discord", "discord.com/app", "web-app", "", "alice"),
+            ("google-messages", "messages.google.com/web/", "web-app", "", "bob"),
+            ("telegram", "web.telegram.org/k/", "residual", "", "bob"),
+            ("whatsapp", whatsapp, "web-app", "", "alice"),
+        ],
+    );
+}
+
+#[test]
+fn extensions_are_found_in_all_profiles() {
+    let zoom = "hmbjbjdpkobdjplfobhljndfdfdipjhg";
+    expect(
+        "linux-chromium-extension",
+        "chromium-extension",
+        &Catalogue::built_in(),
+        &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
+    );
+    let acme = catalogue_with_acme();
+    expect(
+        "linux-firefox-extension",
+        "firefox-extension",
+        &acme,
+        &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
+    );
+}
+
+#[test]
+fn appimages_are_known_by_their_first_bytes() {
+    expect(
+        "linux-appimage",
+        "appimage",
+        &Catalogue::built_in(),
+        &[
+            ("caprine", "Caprine", "installed", "2.61.0", "alice"),
+            ("ferdium", "Ferdium", "installed", "", "-"),
+            ("nheko", "nheko", "installed", "0.11.3", "bob"),
+        ],
+    );
+}
+
+#[test]
+fn a_name_without_a_second_sign_accuses_nobody() {
+    expect(
+        "linux-unpacked",
+        "unpacked",
+        &Catalogue::built_in(),
+        &[
+            ("signal", "signal-desktop", "installed", "", "-"),
+            ("telegram", "Telegram", "installed", "", "alice"),
+        ],
+    );
+}
+
+#[test]
+fn every_tree_is_read_without_trouble() {
+    for source in SOURCES.iter().filter(|source| source.id() != "processes") {
+        let tree = format!("linux-{}", source.id());
+        for run in scan(&fixture(&tree), &Catalogue::built_in()).runs {
+            let fine = matches!(run.health, Health::Ok | Health::Absent);
+            assert!(fine, "{} in {tree}: {}", run.source, run.health);
+        }
+    }
+}
+
+#[test]
+fn lookalikes_match_nothing() {
+    let path = fixture("../lookalikes.tsv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let catalogue = Catalogue::built_in();
+    let rows = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let mut fields = row.split('\t');
+        let (Some(namespace), Some(identifier)) = (fields.next(), fields.next()) else { panic!("{row:?}") };
+        let found = catalogue.find(namespace.parse().unwrap(), identifier, fields.next());
+        assert_eq!(found.map(|app| app.id.as_ref()), None, "{row}");
+        count += 1;
+    }
+    assert!(count > 50, "only {count} rows in {}", path.display());
+}

@@ -1,0 +1,65 @@
+//! What the tests of scanning share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use offchannel_agent::clock::Clock;
+use offchannel_agent::scan::host::Host;
+use offchannel_agent::scan::scanner::{Scan, Scanner};
+use offchannel_shared::catalogue::{Catalogue, Entry};
+use offchannel_shared::device::Platform;
+use offchannel_shared::ids::AppId;
+use offchannel_shared::inventory::Scope;
+
+/// A tree of `tests/fixtures/homes`.
+pub fn fixture(tree: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/homes").join(tree)
+}
+
+/// One scan of a tree with all sources.
+pub fn scan(root: &Path, catalogue: &Catalogue) -> Scan {
+    Scanner::new(Host::at(root.to_owned(), Platform::Linux)).scan(catalogue, None, &Clock::system())
+}
+
+/// What a source found in a fixture: app, identifier, grade, version, and the user's name, sorted.
+pub fn found_in(tree: &str, source: &str, catalogue: &Catalogue) -> Vec<[String; 5]> {
+    let root = fixture(tree);
+    let users = Host::at(root.clone(), Platform::Linux).users();
+    let name = |scope: &Scope| match users.iter().find(|user| user.scope == *scope) {
+        Some(user) => user.name.clone(),
+        None => "-".to_owned(),
+    };
+    let scan = scan(&root, catalogue);
+    let sightings = scan.inventory.sightings.iter().filter(|sighting| sighting.source == source);
+    let mut rows: Vec<_> = sightings
+        .map(|sighting| {
+            [
+                sighting.app.to_string(),
+                sighting.identifier.clone(),
+                sighting.grade.to_string(),
+                sighting.version.clone().unwrap_or_default(),
+                name(&sighting.scope),
+            ]
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// The catalogue with an entry of an organisation's own that has a Firefox extension.
+pub fn catalogue_with_acme() -> Catalogue {
+    let entry: Entry = toml::from_str(
+        r#"
+        name = "Acme Chat"
+        vendor = "Acme"
+        kind = "workplace"
+        networks = ["acme"]
+        official = true
+        homepage = "https://acme.example"
+        [match]
+        firefox-extension = ["chat@acme.example"]
+        "#,
+    )
+    .unwrap();
+    Catalogue::with_overlay(&BTreeMap::from([(AppId::new("acme-chat").unwrap(), entry)])).unwrap()
+}
