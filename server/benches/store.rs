@@ -73,7 +73,11 @@ fn main() {
         let ours = runtime.block_on(reports(&store, size, round));
         let floor = bare_loop(&mut bare, size, round);
         let ratio = floor.as_secs_f64() / ours.as_secs_f64();
-        println!("round {round}: store {:>7.0}/s, bare loop {:>7.0}/s, ratio {ratio:.2}", rate(ours), rate(floor));
+        println!(
+            "round {round}: store {:>7.0}/s, bare loop {:>7.0}/s, ratio {ratio:.2}",
+            rate(ours),
+            rate(floor)
+        );
         ratios.push(ratio);
     }
     ratios.sort_by(f64::total_cmp);
@@ -180,8 +184,10 @@ fn bare_loop(connection: &mut Connection, size: Size, round: u64) -> Duration {
             device
         })
         .collect();
-    let inventories: Vec<String> =
-        rows.iter().map(|row| serde_json::to_string(&row.report.as_ref().unwrap().inventory).unwrap()).collect();
+    let inventories: Vec<String> = rows
+        .iter()
+        .map(|row| serde_json::to_string(&row.report.as_ref().unwrap().inventory).unwrap())
+        .collect();
     let start = Instant::now();
     let commit = usize::try_from(size.callers.min(256)).unwrap();
     for (rows, inventories) in rows.chunks(commit).zip(inventories.chunks(commit)) {
@@ -295,5 +301,9 @@ async fn sweeps(store: &Arc<SqliteStore>, size: Size) -> Vec<(&'static str, Dura
         count += page.len();
     }
     assert_eq!(count as u64, size.devices);
-    vec![("make every device due", all_due), ("write when each was heard of", heard), ("list all", start.elapsed())]
+    vec![
+        ("make every device due", all_due),
+        ("write when each was heard of", heard),
+        ("list all", start.elapsed()),
+    ]
 }

@@ -105,7 +105,9 @@ impl Agent {
     /// What its state file says; an empty object before there is one.
     pub fn state(&self) -> Value {
         let text = fs::read_to_string(self.state_dir().join("state.json"));
-        text.ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(|| Value::Object(Default::default()))
+        text.ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_else(|| Value::Object(Default::default()))
     }
 
     /// Waits until its state file says something.

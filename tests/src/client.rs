@@ -65,7 +65,8 @@ impl Client {
         let sent = stream.write_all(request).and_then(|()| stream.flush());
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer);
-        Answer::parse(&answer).ok_or_else(|| format!("no answer: sent {sent:?}, read {read:?}, got {answer:?}"))
+        Answer::parse(&answer)
+            .ok_or_else(|| format!("no answer: sent {sent:?}, read {read:?}, got {answer:?}"))
     }
 
     /// Sends a request with these header fields beside those that every request has.
@@ -113,7 +114,8 @@ impl Answer {
         let headers: Vec<(String, String)> = lines.filter_map(field).collect();
         let body = bytes[end + 4..].to_vec();
         // Without its end it is no answer.
-        let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, n)| n.parse().ok());
+        let length =
+            headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, n)| n.parse().ok());
         (length.unwrap_or(body.len()) == body.len()).then_some(Self { status, headers, body })
     }
 
@@ -126,20 +128,23 @@ impl Answer {
     #[track_caller]
     pub fn ok<T: DeserializeOwned>(&self) -> T {
         assert_eq!(self.status, 200, "refused: {}", self.text());
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("unexpected ({error}): {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("unexpected ({error}): {}", self.text()))
     }
 
     /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }
 
     /// Status, code and message of a refusal.
     #[track_caller]
     pub fn refusal(&self) -> (u16, String, String) {
         let body: Result<ErrorBody, _> = serde_json::from_slice(&self.body);
-        let body = body.unwrap_or_else(|error| panic!("no refusal ({error}): {} {}", self.status, self.text()));
+        let body =
+            body.unwrap_or_else(|error| panic!("no refusal ({error}): {} {}", self.status, self.text()));
         (self.status, body.error.code, body.error.message)
     }
 

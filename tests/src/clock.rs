@@ -17,7 +17,7 @@ pub fn instant() -> Instant {
     Instant::now()
 }
 
-/// A root file system with the messengers of the issue installed from Debian; `tests/run` makes one.
+/// A root file system with messengers installed from Debian; `tests/run` makes one.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn debian_root() -> Option<PathBuf> {
     std::env::var_os("OFFCHANNEL_TEST_DEBIAN_ROOT").filter(|path| !path.is_empty()).map(PathBuf::from)

@@ -65,7 +65,8 @@ impl Collector {
     /// A collector that offers this bundle at enrolment.
     pub fn start(first: &Bundle) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+        let certified =
+            rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
         std::fs::write(folder.path().join("ca.crt"), certified.cert.pem()).expect("a certificate file");
         let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).expect("a private key");
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -192,7 +193,9 @@ fn answer(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) ->
     let answer = respond(path, &body, &mut state.lock().unwrap_or_else(PoisonError::into_inner))?;
     let status = if answer.is_empty() { "204 No Content" } else { "200 OK" };
     let length = answer.len();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(&[head.as_bytes(), &answer].concat())?;
     stream.conn.send_close_notify();
     stream.flush()
@@ -211,13 +214,25 @@ fn respond(path: &str, body: &[u8], state: &mut State) -> std::io::Result<Vec<u8
         }),
         CHECK_IN_PATH => {
             state.check_ins.push(serde_json::from_slice(body)?);
-            json(&CheckInResponse { schema: SCHEMA, next_check_in: CHECK_IN, bundle, report_wanted: false, server_time })
+            json(&CheckInResponse {
+                schema: SCHEMA,
+                next_check_in: CHECK_IN,
+                bundle,
+                report_wanted: false,
+                server_time,
+            })
         }
         REPORT_PATH => {
             let report: ReportRequest = serde_json::from_slice(body)?;
             let accepted_revision = report.revision;
             state.reports.push(report);
-            json(&ReportResponse { schema: SCHEMA, accepted_revision, next_check_in: CHECK_IN, bundle, server_time })
+            json(&ReportResponse {
+                schema: SCHEMA,
+                accepted_revision,
+                next_check_in: CHECK_IN,
+                bundle,
+                server_time,
+            })
         }
         GOODBYE_PATH => Vec::new(),
         other => return Err(std::io::Error::other(format!("no such route: {other}"))),

@@ -139,8 +139,15 @@ impl Device {
     }
 
     /// A report of what is there; the health of these parts replaces that of the well ones.
-    pub fn report_with(&self, revision: u64, sightings: Vec<Sighting>, ill: Vec<SourceHealth>) -> ReportRequest {
-        let well = ["clock", "dpkg", "policy", "state", "watch"].into_iter().filter(|part| ill.iter().all(|i| i.source != *part));
+    pub fn report_with(
+        &self,
+        revision: u64,
+        sightings: Vec<Sighting>,
+        ill: Vec<SourceHealth>,
+    ) -> ReportRequest {
+        let well = ["clock", "dpkg", "policy", "state", "watch"]
+            .into_iter()
+            .filter(|part| ill.iter().all(|i| i.source != *part));
         let well = well.map(|part| SourceHealth { source: part.to_owned(), health: Health::Ok });
         let sources = well.chain(ill.iter().cloned()).collect();
         let mut inventory = Inventory { sightings, unlisted: Vec::new(), sources };

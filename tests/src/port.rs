@@ -30,7 +30,8 @@ impl Port {
             let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
             let number = PORTS.start + offset;
             let path = folder.join(number.to_string());
-            let file = File::options().create(true).truncate(false).write(true).open(path).expect("a lock file");
+            let file =
+                File::options().create(true).truncate(false).write(true).open(path).expect("a lock file");
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => continue,

@@ -44,7 +44,8 @@ impl Process {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         // Not yet waited for, so the id is still its own, even if it has ended.
         if self.ended.is_none() {
-            kill_process(id, signal).unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
+            kill_process(id, signal)
+                .unwrap_or_else(|error| panic!("{} cannot be signalled: {error}", self.name));
         }
     }
 
@@ -122,7 +123,11 @@ impl Output {
         let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("a program prints UTF-8");
         Self {
-            code: output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1),
+            code: output
+                .status
+                .code()
+                .or_else(|| output.status.signal().map(|signal| 128 + signal))
+                .unwrap_or(-1),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
         }

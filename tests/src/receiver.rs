@@ -147,7 +147,9 @@ impl Receiver {
     #[track_caller]
     pub fn wait<T>(&self, what: &str, find: impl Fn(&[Heard]) -> Option<T>) -> T {
         let found = self.wait_at_most(LIMIT, find);
-        found.unwrap_or_else(|| panic!("waited {LIMIT:?} for the webhook of {what}; heard {:#?}", self.heard()))
+        found.unwrap_or_else(|| {
+            panic!("waited {LIMIT:?} for the webhook of {what}; heard {:#?}", self.heard())
+        })
     }
 
     /// Waits until `find` finds something in what was heard, or the time is over.
@@ -172,7 +174,9 @@ impl Receiver {
     /// Waits for the first webhook that says this of this app.
     #[track_caller]
     pub fn wait_for(&self, kind: &str, app: &str) -> Heard {
-        self.wait(&format!("{kind} of {app:?}"), |heard| heard.iter().find(|heard| heard.says(kind, app)).cloned())
+        self.wait(&format!("{kind} of {app:?}"), |heard| {
+            heard.iter().find(|heard| heard.says(kind, app)).cloned()
+        })
     }
 }
 
@@ -214,7 +218,8 @@ fn take(mut stream: &TcpStream, shared: &Shared) -> Result<(), String> {
     }
     let header = |name: &str| {
         let fields = head.iter().skip(1).filter_map(|line| line.split_once(':'));
-        let mut values = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
+        let mut values =
+            fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
         values.next().ok_or_else(|| format!("no header {name} in {head:?}"))
     };
     let length: usize = header("content-length")?.parse().map_err(|_| "no length".to_owned())?;
@@ -230,7 +235,8 @@ fn take(mut stream: &TcpStream, shared: &Shared) -> Result<(), String> {
     }
     let (id, time) = (header("webhook-id")?, header("webhook-timestamp")?);
     verify(id, time, header("webhook-signature")?, &body)?;
-    let body: Value = serde_json::from_slice(&body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let body: Value =
+        serde_json::from_slice(&body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let kind = body["type"].as_str().ok_or_else(|| format!("the body has no type: {body}"))?;
     // Noted before it is answered: a collector that knows it was taken must find it noted.
     let mode = {
@@ -251,7 +257,8 @@ fn take(mut stream: &TcpStream, shared: &Shared) -> Result<(), String> {
         Mode::Gone => "410 Gone",
     };
     // A collector that is killed does not read the answer.
-    let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
+    let _ = stream
+        .write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
     Ok(())
 }
 

@@ -76,6 +76,13 @@ impl Root {
         if self.has(package) { self.remove(package) } else { self.install(package, version) }
     }
 
+    /// Puts something in place of the package database that nobody can read, not even root.
+    pub fn damage(&self) {
+        let status = self.path().join("var/lib/dpkg/status");
+        fs::remove_file(&status).expect("the package database");
+        fs::create_dir(&status).expect("a folder in its place");
+    }
+
     /// As dpkg does it: a new file beside the old one, synced, then renamed over it.
     fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, String>)) {
         change(&mut self.packages);

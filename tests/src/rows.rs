@@ -29,6 +29,7 @@ fn table(connection: &Connection, name: &str) -> Vec<String> {
 /// Makes a database look as if a later program had written it.
 pub fn from_the_future(database: &Path) {
     let connection = Connection::open(database).expect("the collector's database");
-    let step = "INSERT INTO schema_migrations (version, name, applied_at, checksum) VALUES (9999, 'later', 0, '')";
+    let step =
+        "INSERT INTO schema_migrations (version, name, applied_at, checksum) VALUES (9999, 'later', 0, '')";
     connection.execute(step, []).expect("a later step");
 }

@@ -38,6 +38,7 @@ fn installed(root: &Path) -> BTreeMap<String, String> {
 }
 
 /// The root, or nothing, said aloud.
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn root() -> Option<std::path::PathBuf> {
     let root = debian_root();
     if root.is_none() {
@@ -53,15 +54,22 @@ fn every_messenger_of_a_debian_root_is_found_with_its_version_and_nothing_else_i
     assert!(installed.len() > 200, "there are {} packages only", installed.len());
     let scan = Output::of(programs::agent().args(["scan", "--format", "json", "--root"]).arg(&root)).json();
     let sightings = scan["sightings"].as_array().expect("sightings");
-    let text = |sighting: &serde_json::Value, key: &str| sighting[key].as_str().unwrap_or_default().to_owned();
+    let text =
+        |sighting: &serde_json::Value, key: &str| sighting[key].as_str().unwrap_or_default().to_owned();
     let mut by_dpkg: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for sighting in sightings.iter().filter(|sighting| sighting["source"] == "dpkg") {
         let found = (text(sighting, "identifier"), text(sighting, "version"));
         by_dpkg.entry(text(sighting, "app")).or_default().push(found);
-        assert_eq!((&sighting["grade"], &sighting["scope"]), (&"installed".into(), &"system".into()), "{sighting:#}");
+        assert_eq!(
+            (&sighting["grade"], &sighting["scope"]),
+            (&"installed".into(), &"system".into()),
+            "{sighting:#}"
+        );
     }
     for (package, app) in MESSENGERS {
-        let version = installed.get(package).unwrap_or_else(|| panic!("{package} is not installed in {}", root.display()));
+        let version = installed
+            .get(package)
+            .unwrap_or_else(|| panic!("{package} is not installed in {}", root.display()));
         let found = by_dpkg.get(app).map(Vec::as_slice).unwrap_or_default();
         assert!(
             found.iter().any(|(identifier, found)| identifier == package && found == version),
@@ -98,7 +106,9 @@ fn an_agent_reports_all_of_them_from_a_real_package_database() {
         let evidence = opened.data["evidence"].as_array().expect("evidence");
         let version = installed.get(package).expect("an installed package");
         assert!(
-            evidence.iter().any(|place| place["identifier"] == package && place["version"] == version.as_str()),
+            evidence
+                .iter()
+                .any(|place| place["identifier"] == package && place["version"] == version.as_str()),
             "{package} {version} in {evidence:#?}"
         );
     }

@@ -47,7 +47,9 @@ fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
             match alerts.as_slice() {
                 [] if wanted == "resolved" => Ok(()),
                 [alert] if alert["state"] == wanted => Ok(()),
-                other => Err(format!("kill {kill}: it should be {wanted} (revision {revision:?}): {other:#?}")),
+                other => {
+                    Err(format!("kill {kill}: it should be {wanted} (revision {revision:?}): {other:#?}"))
+                }
             }
         });
     }
@@ -56,7 +58,13 @@ fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
     let alert = site.alert_about("telegram");
     let history = site.history(alert["id"].as_str().expect("an id"));
     for (number, action) in history.iter().enumerate() {
-        let expected = if number == 0 { "opened" } else if number % 2 == 1 { "resolved" } else { "reopened" };
+        let expected = if number == 0 {
+            "opened"
+        } else if number % 2 == 1 {
+            "resolved"
+        } else {
+            "reopened"
+        };
         assert_eq!(action, expected, "entry {number}: {history:?}");
     }
     let possible = lasting..=lasting + 2 * short;

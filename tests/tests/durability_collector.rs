@@ -21,7 +21,8 @@ fn moment(most: u64) -> Duration {
 /// Returns the last that was acknowledged.
 fn send_until_it_ends(client: &Client, device: &Device, from: u64, acknowledged: &AtomicU64) {
     for revision in from.. {
-        let sightings = if revision % 2 == 1 { vec![dpkg("telegram", "telegram-desktop", "1")] } else { Vec::new() };
+        let sightings =
+            if revision % 2 == 1 { vec![dpkg("telegram", "telegram-desktop", "1")] } else { Vec::new() };
         let body = json(&device.report(revision, sightings));
         let headers = device.signer.sign(REPORT_PATH, &body, now());
         match client.request("POST", REPORT_PATH, &headers, &body) {
@@ -69,7 +70,13 @@ fn no_acknowledged_report_is_lost_when_the_collector_is_killed() {
         let history = site.history(alert["id"].as_str().expect("an id"));
         assert_eq!(history.len() as u64, stored, "kill {kill}: {history:?}");
         for (number, action) in history.iter().enumerate() {
-            let expected = if number == 0 { "opened" } else if number % 2 == 1 { "resolved" } else { "reopened" };
+            let expected = if number == 0 {
+                "opened"
+            } else if number % 2 == 1 {
+                "resolved"
+            } else {
+                "reopened"
+            };
             assert_eq!(action, expected, "kill {kill}, entry {number}: {history:?}");
         }
     }
@@ -86,7 +93,11 @@ fn no_acknowledged_report_is_lost_when_the_collector_is_killed() {
         .collect();
     let heard = site.receiver.heard();
     let heard: BTreeSet<&str> = heard.iter().map(|heard| heard.id.as_str()).collect();
-    assert!(delivered.is_subset(&heard), "these count as delivered and were never heard: {:?}", delivered.difference(&heard));
+    assert!(
+        delivered.is_subset(&heard),
+        "these count as delivered and were never heard: {:?}",
+        delivered.difference(&heard)
+    );
     println!("{on_record} reports over {KILLS} kills, {} delivered", delivered.len());
 }
 

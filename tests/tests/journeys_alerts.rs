@@ -146,3 +146,20 @@ fn an_agent_that_refuses_its_policy_is_an_alert_until_it_takes_one() {
         heard.iter().find(|heard| heard.kind == "alert.resolved" && heard.alert() == opened.alert()).cloned()
     });
 }
+
+#[test]
+fn an_app_is_not_gone_because_its_place_cannot_be_read() {
+    let site = Site::serving();
+    let mut root = Root::new();
+    root.install("telegram-desktop", VERSION);
+    let _agent = Agent::running(&site, &root);
+    let opened = site.receiver.wait_for("alert.opened", "telegram");
+    root.damage();
+    wait_for("the damage to be reported", || {
+        let device = site.only_device();
+        let sources = device["sources"].as_array().expect("sources");
+        let dpkg = sources.iter().find(|source| source["source"] == "dpkg").expect("dpkg");
+        if dpkg["health"] == "ok" { Err(format!("{dpkg:#}")) } else { Ok(()) }
+    });
+    assert_eq!(site.history(opened.alert()), ["opened"], "nobody has seen it go");
+}

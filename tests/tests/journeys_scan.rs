@@ -40,7 +40,8 @@ fn tree() -> Root {
     root.install("telegram-desktop", "4.6.5+ds-2+b1");
     let entries = root.path().join("home/alice/.local/share/applications");
     fs::create_dir_all(&entries).expect("a folder");
-    let entry = "[Desktop Entry]\nType=Application\nName=HexChat\nExec=hexchat\nCategories=Network;IRCClient;\n";
+    let entry =
+        "[Desktop Entry]\nType=Application\nName=HexChat\nExec=hexchat\nCategories=Network;IRCClient;\n";
     fs::write(entries.join("hexchat.desktop"), entry).expect("a desktop entry");
     root
 }
@@ -72,7 +73,8 @@ fn an_ordinary_user_sees_what_he_may_and_is_told_what_he_may_not() {
     assert_eq!(health("dpkg"), "ok");
     let entries = health("desktop-entry");
     assert!(entries.starts_with("partial: ") || entries.starts_with("failed: "), "{entries}");
-    assert!(entries.contains("/home/alice"), "{entries} does not say what could not be read");
+    // Not whose: what a source says of itself is reported, and names of users are not.
+    assert!(entries.contains("1 home folder: permission denied"), "{entries}");
     assert_eq!(table.code, 0, "{table:#?}");
     assert!(table.stdout.contains("Telegram") && table.stdout.contains("could not be read"), "{table:#?}");
 }
@@ -85,7 +87,9 @@ fn a_package_database_that_cannot_be_read_is_no_empty_one() {
     let scanned = scan(&root, &["--format", "json"]).json();
     let sources = scanned["sources"].as_array().expect("sources");
     let dpkg = sources.iter().find(|source| source["source"] == "dpkg").expect("dpkg");
-    assert!(dpkg["health"].as_str().is_some_and(|health| health.starts_with("failed: ")), "{dpkg:#}");
+    let health = dpkg["health"].as_str().expect("a text");
+    assert!(health.starts_with("partial: ") || health.starts_with("failed: "), "{dpkg:#}");
+    assert!(health.contains("/var/lib/dpkg/status: permission denied"), "{dpkg:#}");
 }
 
 #[test]
@@ -95,7 +99,8 @@ fn a_scan_has_the_shape_that_scripts_rely_on() {
     let scanned = output.json();
     assert_eq!((&scanned["schema"], &scanned["platform"]), (&1.into(), &"linux".into()), "{scanned:#}");
     assert!(scanned["catalogue"].is_string() && scanned["unreviewed"].is_array(), "{scanned:#}");
-    let telegram = scanned["sightings"].as_array().expect("sightings").iter().find(|s| s["app"] == "telegram");
+    let telegram =
+        scanned["sightings"].as_array().expect("sightings").iter().find(|s| s["app"] == "telegram");
     let expected = serde_json::json!({
         "app": "telegram", "name": "Telegram", "kind": "consumer", "networks": ["telegram"], "grade": "installed",
         "source": "dpkg", "identifier": "telegram-desktop", "version": "4.6.5+ds-2+b1", "scope": "system",

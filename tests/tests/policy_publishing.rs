@@ -46,7 +46,8 @@ fn an_agent_takes_a_new_policy_at_its_next_check_in() {
 fn refused(site: &Site, text: &str, options: &[&str]) -> String {
     let file = site.policy_file(text);
     let before = site.rows();
-    let published: Output = site.run(&[&["policy", "publish", "--author", "tests", "--file", &file], options].concat());
+    let published: Output =
+        site.run(&[&["policy", "publish", "--author", "tests", "--file", &file], options].concat());
     assert_eq!(published.stdout, "", "{published:#?}");
     let message = published.failure().replace(&file, "FILE");
     assert_eq!(site.rows(), before, "a refused policy changed the database");
@@ -74,7 +75,10 @@ fn a_wrong_policy_is_refused_with_every_position() {
     assert_eq!(checked["good"], false, "{checked:#}");
     assert_eq!(checked["problems"].as_array().map(Vec::len), Some(3), "{checked:#}");
     let problem = &checked["problems"][1];
-    assert_eq!((&problem["line"], &problem["column"], &problem["key"]), (&10.into(), &6.into(), &"rule[2].id".into()));
+    assert_eq!(
+        (&problem["line"], &problem["column"], &problem["key"]),
+        (&10.into(), &6.into(), &"rule[2].id".into())
+    );
 }
 
 #[test]
@@ -84,8 +88,14 @@ fn text_that_is_no_policy_is_refused() {
         ("", "schema"),
         ("schema = 2\nname = \"x\"\n", "1:10: error: schema: expected 1"),
         ("schema = 1\nname = \"x\n", "2:"),
-        ("schema = 1\nname = \"x\"\nstale_aftr = \"7d\"\n", "3:1: error: stale_aftr: unknown key; did you mean \"stale_after\"?"),
-        ("schema = 1\nname = \"x\"\ncheck_in_every = \"1s\"\n", "3:18: error: check_in_every: must be from 5s to 1d"),
+        (
+            "schema = 1\nname = \"x\"\nstale_aftr = \"7d\"\n",
+            "3:1: error: stale_aftr: unknown key; did you mean \"stale_after\"?",
+        ),
+        (
+            "schema = 1\nname = \"x\"\ncheck_in_every = \"1s\"\n",
+            "3:18: error: check_in_every: must be from 5s to 1d",
+        ),
     ] {
         let message = refused(&site, text, &[]);
         assert!(message.contains(expected), "{text:?}: {message}");
@@ -103,10 +113,16 @@ fn what_was_published_is_shown_byte_for_byte() {
     assert_eq!(site.run(&["policy", "show", "--version", "1"]).stdout, offchannel_tests::site::POLICY);
     assert_eq!(site.json(&["policy", "show"])["source"], odd);
     let versions = site.json(&["policy", "list"]);
-    let versions: Vec<u64> =
-        versions["policies"].as_array().expect("policies").iter().filter_map(|p| p["version"].as_u64()).collect();
+    let versions: Vec<u64> = versions["policies"]
+        .as_array()
+        .expect("policies")
+        .iter()
+        .filter_map(|p| p["version"].as_u64())
+        .collect();
     assert_eq!(versions, [2, 1]);
-    assert!(site.run(&["policy", "show", "--version", "7"]).failure().contains("there is no policy version 7"));
+    assert!(
+        site.run(&["policy", "show", "--version", "7"]).failure().contains("there is no policy version 7")
+    );
 }
 
 #[test]

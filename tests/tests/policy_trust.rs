@@ -23,7 +23,8 @@ fn policy(app: &str) -> String {
 
 /// Why the agent says it refused a policy; `None` if it says that all is well.
 fn refusal(report: &ReportRequest) -> Option<String> {
-    let health = report.inventory.sources.iter().find(|part| part.source == "policy").map(|part| &part.health);
+    let health =
+        report.inventory.sources.iter().find(|part| part.source == "policy").map(|part| &part.health);
     match health {
         Some(Health::Ok) => None,
         Some(Health::Failed(why)) => Some(why.clone()),
@@ -44,7 +45,10 @@ fn begin() -> (Collector, Root, Agent) {
     let mut agent = collector.agent(root.path());
     agent.start();
     let first = collector.wait("the first report", |_, reports| reports.last().cloned());
-    assert_eq!((refusal(&first), apps(&first), first.policy_version), (None, BTreeSet::from(["telegram"]), 2));
+    assert_eq!(
+        (refusal(&first), apps(&first), first.policy_version),
+        (None, BTreeSet::from(["telegram"]), 2)
+    );
     (collector, root, agent)
 }
 
@@ -53,7 +57,9 @@ fn a_policy_that_cannot_be_trusted_is_refused_and_the_last_good_one_stays() {
     let (collector, mut root, _agent) = begin();
     let good = collector.seal(&bundle(3, &policy("hexchat")));
     let mut altered = good.clone();
-    let text = STANDARD.decode(&altered.payload).map(|bytes| String::from_utf8_lossy(&bytes).replace("\"no-", "\"on-"));
+    let text = STANDARD
+        .decode(&altered.payload)
+        .map(|bytes| String::from_utf8_lossy(&bytes).replace("\"no-", "\"on-"));
     altered.payload = STANDARD.encode(text.expect("a payload"));
     assert_ne!(altered, good);
     let mut expired = bundle(3, &policy("hexchat"));
@@ -62,7 +68,11 @@ fn a_policy_that_cannot_be_trusted_is_refused_and_the_last_good_one_stays() {
     let foreign = Envelope::seal(BUNDLE_TYPE, &json(&bundle(3, &policy("hexchat"))), &stranger);
     let other_type = Envelope { payload_type: "application/json".to_owned(), ..good.clone() };
     let bad = [
-        ("older", collector.seal(&bundle(1, &policy("hexchat"))), "has version 1, older than version 2 in force"),
+        (
+            "older",
+            collector.seal(&bundle(1, &policy("hexchat"))),
+            "has version 1, older than version 2 in force",
+        ),
         ("altered", altered, "is not signed by a trusted key"),
         ("expired", collector.seal(&expired), "expired at"),
         ("of another key", foreign, "is not signed by a trusted key"),
@@ -80,7 +90,10 @@ fn a_policy_that_cannot_be_trusted_is_refused_and_the_last_good_one_stays() {
     collector.offer(Some(good));
     root.install("telegram-desktop", "3");
     let report = collector.wait("the good bundle to be in force", |_, reports| {
-        reports.iter().find(|report| report.policy_version == 3 && !apps(report).contains("telegram")).cloned()
+        reports
+            .iter()
+            .find(|report| report.policy_version == 3 && !apps(report).contains("telegram"))
+            .cloned()
     });
     assert_eq!((refusal(&report), apps(&report)), (None, BTreeSet::from(["hexchat"])));
 }

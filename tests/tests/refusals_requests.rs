@@ -33,7 +33,11 @@ impl Scene {
         let before = offchannel_tests::wait_for("the delivery to be noted", || {
             let rows = site.rows();
             let deliveries = &rows["deliveries"];
-            if deliveries.iter().all(|row| row.contains("delivered")) { Ok(rows) } else { Err(format!("{deliveries:?}")) }
+            if deliveries.iter().all(|row| row.contains("delivered")) {
+                Ok(rows)
+            } else {
+                Err(format!("{deliveries:?}"))
+            }
         });
         Self { site, client, device, before }
     }
@@ -99,7 +103,9 @@ fn a_request_that_was_seen_before_is_refused() {
 fn a_request_of_another_time_is_refused_and_told_the_right_time() {
     let scene = Scene::new();
     let body = scene.report();
-    let sent = |at: Timestamp| scene.client.post(REPORT_PATH, &scene.device.signer.sign(REPORT_PATH, &body, at), &body);
+    let sent = |at: Timestamp| {
+        scene.client.post(REPORT_PATH, &scene.device.signer.sign(REPORT_PATH, &body, at), &body)
+    };
     let beyond = SignedDuration::from_secs(i64::from(SKEW_MAX.as_seconds()) + 30);
     for (what, at) in [
         ("an hour old", now() - SignedDuration::from_hours(1)),
@@ -138,7 +144,11 @@ fn a_device_that_was_retired_is_refused() {
     scene.before = offchannel_tests::wait_for("the delivery to be noted", || {
         let rows = scene.site.rows();
         let deliveries = &rows["deliveries"];
-        if deliveries.iter().all(|row| row.contains("delivered")) { Ok(rows) } else { Err(format!("{deliveries:?}")) }
+        if deliveries.iter().all(|row| row.contains("delivered")) {
+            Ok(rows)
+        } else {
+            Err(format!("{deliveries:?}"))
+        }
     });
     let answer = offchannel_tests::wait_for("the collector to have heard of it", || {
         let answer = scene.device.signer.post(&scene.client, REPORT_PATH, &scene.report());
@@ -166,7 +176,12 @@ fn a_body_that_does_not_say_what_it_should_is_refused() {
         let what = format!("the body {:?}", String::from_utf8_lossy(body));
         scene.refused(&what, &send(body), 400, codes::MALFORMED);
     }
-    scene.refused("a revision that is no number", &send(&with("revision", value!("x"))), 400, codes::MALFORMED);
+    scene.refused(
+        "a revision that is no number",
+        &send(&with("revision", value!("x"))),
+        400,
+        codes::MALFORMED,
+    );
     scene.refused("no inventory", &send(&with("inventory", value!(null))), 400, codes::MALFORMED);
     let deep = format!("{{\"schema\":1,\"x\":{}", "[".repeat(100_000));
     scene.refused("a body that nests without end", &send(deep.as_bytes()), 400, codes::MALFORMED);
@@ -191,7 +206,9 @@ fn a_body_that_is_too_large_is_refused_whole_or_packed() {
     let answer = scene.client.exchange(head.as_bytes()).expect("an answer");
     scene.refused("a large body that was announced", &answer, 413, codes::TOO_LARGE);
 
-    let mut request = format!("POST {REPORT_PATH} HTTP/1.1\r\nhost: collector\r\nconnection: close\r\ntransfer-encoding: chunked\r\n");
+    let mut request = format!(
+        "POST {REPORT_PATH} HTTP/1.1\r\nhost: collector\r\nconnection: close\r\ntransfer-encoding: chunked\r\n"
+    );
     for (name, value) in signer.sign(REPORT_PATH, &large, now()) {
         request += &format!("{name}: {value}\r\n");
     }
@@ -267,7 +284,9 @@ fn bytes_that_are_no_request_do_no_harm() {
             assert!((400..500).contains(&answer.status), "{} {}", answer.status, answer.text());
         }
     }
-    let twice = format!("POST {REPORT_PATH} HTTP/1.1\r\nhost: c\r\nconnection: close\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{{}}x");
+    let twice = format!(
+        "POST {REPORT_PATH} HTTP/1.1\r\nhost: c\r\nconnection: close\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{{}}x"
+    );
     if let Ok(answer) = scene.client.exchange(twice.as_bytes()) {
         assert!((400..500).contains(&answer.status), "{} {}", answer.status, answer.text());
     }

@@ -115,7 +115,8 @@ fn a_command_before_the_first_start_says_what_is_missing() {
 fn a_wrong_configuration_is_told_with_file_line_and_key() {
     let site = Site::bare();
     let config = fs::read_to_string(site.config()).expect("the configuration");
-    fs::write(site.config(), format!("listn = \"127.0.0.1:1\"\n{config}[limits]\nconnections = 0\n")).expect("a change");
+    fs::write(site.config(), format!("listn = \"127.0.0.1:1\"\n{config}[limits]\nconnections = 0\n"))
+        .expect("a change");
     let checked = site.run(&["check-config"]);
     assert_eq!(checked.code, 1, "{checked:#?}");
     let said = format!("{}{}", checked.stdout, checked.stderr);

@@ -20,7 +20,8 @@ fn token(site: &Site) -> Value {
 fn refused(site: &Site, client: &Client, token: &str) -> String {
     let signer = Signer::unknown();
     let before = site.rows();
-    let (status, code, message) = signer.post(client, ENROL_PATH, &json(&enrolment(&signer, token))).refusal();
+    let (status, code, message) =
+        signer.post(client, ENROL_PATH, &json(&enrolment(&signer, token))).refusal();
     assert_eq!((status, code.as_str()), (403, codes::TOKEN_REFUSED), "{message}");
     assert_eq!(site.rows(), before, "refused, but the database has changed");
     message
@@ -38,7 +39,11 @@ fn a_token_enrols_as_many_devices_as_it_says() {
     let listed = site.devices();
     assert_eq!(listed.len(), 2, "{listed:#?}");
     for device in listed {
-        assert_eq!((&device["units"][0], &device["ownership"]), (&"sales".into(), &"personal".into()), "{device:#}");
+        assert_eq!(
+            (&device["units"][0], &device["ownership"]),
+            (&"sales".into(), &"personal".into()),
+            "{device:#}"
+        );
     }
     assert_eq!(token(&site)["uses"], 2);
 }
@@ -48,7 +53,8 @@ fn a_token_ends_at_its_time() {
     let site = Site::serving();
     let client = site.client();
     let (_, text) = site.token_with(&["--expires", "1s"]);
-    let end: Timestamp = token(&site)["expires_at"].as_str().and_then(|at| at.parse().ok()).expect("an instant");
+    let end: Timestamp =
+        token(&site)["expires_at"].as_str().and_then(|at| at.parse().ok()).expect("an instant");
     wait_for("the token to expire", || if now() > end { Ok(()) } else { Err(format!("it ends at {end}")) });
     let message = refused(&site, &client, &text);
     assert!(message.contains("expired"), "{message}");

@@ -12,8 +12,8 @@ use offchannel_shared::digest::Digest;
 use offchannel_shared::inventory::{Change, Grade, Health};
 use offchannel_shared::policy::Bundle;
 use offchannel_shared::wire::{
-    CHECK_IN_PATH, CheckInRequest, CheckInResponse, ENROL_PATH, EnrolRequest, EnrolResponse, ErrorBody, GOODBYE_PATH,
-    GoodbyeRequest, REPORT_PATH, ReportRequest, ReportResponse,
+    CHECK_IN_PATH, CheckInRequest, CheckInResponse, ENROL_PATH, EnrolRequest, EnrolResponse, ErrorBody,
+    GOODBYE_PATH, GoodbyeRequest, REPORT_PATH, ReportRequest, ReportResponse,
 };
 use offchannel_tests::device::json;
 use offchannel_tests::{Signer, Site};
@@ -59,7 +59,8 @@ fn from_a_later_peer(body: &Value) -> Value {
 #[track_caller]
 fn read<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(name: &str) -> T {
     let body = recorded(name);
-    let read: T = serde_json::from_value(body.clone()).unwrap_or_else(|error| panic!("{name} is not read: {error}"));
+    let read: T =
+        serde_json::from_value(body.clone()).unwrap_or_else(|error| panic!("{name} is not read: {error}"));
     let again = serde_json::to_value(&read).expect("JSON");
     assert!(includes(&again, &body), "{name} lost something: {body:#} became {again:#}");
     let later: T = serde_json::from_value(from_a_later_peer(&body))
@@ -101,21 +102,23 @@ fn recorded_answers_are_read_as_they_were_meant() {
     assert_eq!(refusal.error.code, "clock_skew");
 
     let at: Timestamp = "2026-11-20T08:00:01Z".parse().expect("an instant");
-    let bundle = Bundle::open(&answer.bundle, &answer.signing_keys, Some(3), at).expect("a bundle that was signed");
+    let bundle =
+        Bundle::open(&answer.bundle, &answer.signing_keys, Some(3), at).expect("a bundle that was signed");
     let payload = STANDARD.decode(&answer.bundle.payload).expect("base64");
     let payload: Value = serde_json::from_slice(&payload).expect("JSON");
     let again = serde_json::to_value(&bundle).expect("JSON");
     assert!(includes(&again, &payload), "the bundle lost something: {payload:#} became {again:#}");
-    let later: Bundle = serde_json::from_value(from_a_later_peer(&payload)).expect("a bundle of a later collector");
+    let later: Bundle =
+        serde_json::from_value(from_a_later_peer(&payload)).expect("a bundle of a later collector");
     assert_eq!(later, bundle);
     assert_eq!(bundle.policy.rules.len(), 3);
 }
 
 #[test]
 fn the_catalogue_entries_of_a_later_collector_are_read() {
-    let text = "schema = 1\nname = \"Overlay\"\n\n[apps.intranet-chat]\nname = \"Intranet chat\"\nvendor = \"Us\"\n\
+    let text = "schema = 1\nname = \"Overlay\"\n\n[[app]]\nid = \"intranet-chat\"\nname = \"Intranet chat\"\nvendor = \"Us\"\n\
                 kind = \"workplace\"\nnetworks = [\"intranet-chat\"]\nofficial = true\nhomepage = \"https://chat.example.org\"\n\n\
-                [apps.intranet-chat.match]\ndpkg = [\"intranet-chat\"]\n";
+                [app.match]\ndpkg = [\"intranet-chat\"]\n";
     let bundle = offchannel_tests::collector::bundle(1, text);
     let mut payload = serde_json::to_value(&bundle).expect("JSON");
     let entry = &mut payload["policy"]["apps"]["intranet-chat"];

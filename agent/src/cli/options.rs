@@ -14,7 +14,7 @@ use crate::scan::host::Host;
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
-    /// Configuration file [default: $OFFCHANNEL_CONFIG, then /etc/offchannel/agent.toml].
+    /// Configuration file [default: $OFFCHANNEL_AGENT_CONFIG, then /etc/offchannel/agent.toml].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The collector, https://host:port.

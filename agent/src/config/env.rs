@@ -7,9 +7,9 @@ use super::keys::KEYS;
 use super::layer::{Layer, Origin, Severity};
 
 /// What the names of all our variables begin with.
-pub const PREFIX: &str = "OFFCHANNEL_";
+pub const PREFIX: &str = "OFFCHANNEL_AGENT_";
 /// The variable that names the configuration file.
-const CONFIG: &str = "OFFCHANNEL_CONFIG";
+const CONFIG: &str = "OFFCHANNEL_AGENT_CONFIG";
 
 /// The variables of ours that are set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,10 +68,10 @@ mod tests {
     fn only_our_own_variables_count_and_unknown_ones_are_named() {
         let all = [
             ("PATH", "/bin"),
-            ("OFFCHANNEL_CONFIG", "/x.toml"),
-            ("OFFCHANNEL_SERVER_URL", "https://a"),
-            ("OFFCHANNEL_STATE_DIR", ""),
-            ("OFFCHANNEL_SERVER_ULR", "https://b"),
+            ("OFFCHANNEL_AGENT_CONFIG", "/x.toml"),
+            ("OFFCHANNEL_AGENT_SERVER_URL", "https://a"),
+            ("OFFCHANNEL_AGENT_STATE_DIR", ""),
+            ("OFFCHANNEL_AGENT_SERVER_ULR", "https://b"),
         ];
         let environment = environment(&all);
         assert_eq!(environment.config_file(), Some(PathBuf::from("/x.toml")));
@@ -79,6 +79,6 @@ mod tests {
         assert_eq!(layer.settings.keys().copied().collect::<Vec<_>>(), ["server.url"]);
         let problems: Vec<String> = layer.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].contains("OFFCHANNEL_SERVER_ULR: there is no such variable"), "{problems:?}");
+        assert!(problems[0].contains("OFFCHANNEL_AGENT_SERVER_ULR: there is no such variable"), "{problems:?}");
     }
 }

@@ -55,7 +55,7 @@ impl Key {
         matches!(self.default, Some("true" | "false"))
     }
 
-    /// Its environment variable: `server.url` is `OFFCHANNEL_SERVER_URL`.
+    /// Its environment variable: `server.url` is `OFFCHANNEL_AGENT_SERVER_URL`.
     pub fn variable(&self) -> String {
         format!("{}{}", super::env::PREFIX, self.name.to_uppercase().replace('.', "_"))
     }
@@ -78,6 +78,6 @@ mod tests {
         assert!(KEYS.is_sorted_by_key(|key| key.name));
         let variables: BTreeSet<String> = KEYS.iter().map(Key::variable).collect();
         assert_eq!(variables.len(), KEYS.len());
-        assert!(variables.contains("OFFCHANNEL_SCAN_SAFETY_INTERVAL"));
+        assert!(variables.contains("OFFCHANNEL_AGENT_SCAN_SAFETY_INTERVAL"));
     }
 }

@@ -120,7 +120,9 @@ pub fn load(
     flags: Layer,
     managed: &Path,
 ) -> Result<Resolved, ConfigError> {
+    // Relative paths in the file start at its folder, which must not depend on where we are.
     let named = file.map(Path::to_path_buf).or_else(|| environment.config_file());
+    let named = named.map(|path| std::path::absolute(&path).unwrap_or(path));
     let mut layers = Vec::new();
     match named {
         Some(path) => layers.push(read(&path)?.ok_or_else(|| ConfigError::Read {

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn later_layers_win_key_by_key() {
-        let environment: Environment = [("OFFCHANNEL_SCAN_ROOT", "/env"), ("OFFCHANNEL_LOG_LEVEL", "warn")]
+        let environment: Environment = [("OFFCHANNEL_AGENT_SCAN_ROOT", "/env"), ("OFFCHANNEL_AGENT_LOG_LEVEL", "warn")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
             .collect();
@@ -186,7 +186,7 @@ mod tests {
         let resolved = resolve(&layers);
         let origins: Vec<String> =
             resolved.settings.iter().map(|s| format!("{}={}", s.key, s.origin)).collect();
-        assert!(origins.contains(&"scan.root=OFFCHANNEL_SCAN_ROOT".to_owned()), "{origins:?}");
+        assert!(origins.contains(&"scan.root=OFFCHANNEL_AGENT_SCAN_ROOT".to_owned()), "{origins:?}");
         assert!(origins.contains(&"server.url=/managed.toml".to_owned()), "{origins:?}");
         let config = resolved.config().unwrap();
         assert_eq!(config.state_dir, Path::new("/file"));

@@ -171,9 +171,9 @@ fn a_new_policy_is_stored_applied_and_reported() {
 #[test]
 fn new_catalogue_entries_are_looked_for_before_anything_is_reported() {
     let mut world = settled();
-    let entry = "[apps.acme-chat]\nname = \"Acme Chat\"\nvendor = \"Acme\"\nkind = \"consumer\"\n\
+    let entry = "[[app]]\nid = \"acme-chat\"\nname = \"Acme Chat\"\nvendor = \"Acme\"\nkind = \"consumer\"\n\
                  networks = [\"acme\"]\nofficial = true\nhomepage = \"https://acme.example\"\n\
-                 [apps.acme-chat.match]\ndpkg = [\"acme-chat\"]\n";
+                 [app.match]\ndpkg = [\"acme-chat\"]\n";
     world.collector.bundle = Some(bundle(2, entry, &key(1)));
     world.pass(6 * MINUTE, u32::MAX);
     assert_eq!(world.forgets, 1, "what was recognised by the old catalogue must be looked at anew");

@@ -20,6 +20,9 @@ use crate::platform::files::{Stamp, is_executable, open_regular};
 /// How many parents of a missing path are asked whether they are missing too.
 const PARENTS_MAX: usize = 8;
 
+/// How deep a path is followed folder by folder; deeper ones are followed as a whole.
+const DEPTH_MAX: usize = 32;
+
 /// One look at a device by one source.
 #[derive(Debug)]
 pub struct Look<'a> {
@@ -31,6 +34,7 @@ pub struct Look<'a> {
     missing: Option<PathBuf>,
     existing: Option<PathBuf>,
     links: BTreeSet<PathBuf>,
+    folders: BTreeMap<OsString, PathBuf>,
     resolved: Option<(PathBuf, PathBuf)>,
     troubles: Troubles,
     present: bool,
@@ -72,6 +76,7 @@ impl<'a> Look<'a> {
             missing: None,
             existing: None,
             links: BTreeSet::new(),
+            folders: BTreeMap::new(),
             resolved: None,
             troubles: Troubles::default(),
             present: false,
@@ -303,6 +308,10 @@ impl<'a> Look<'a> {
     }
 
     fn try_stat(&mut self, path: &Path) -> io::Result<Option<Metadata>> {
+        // Sound for a path with links too: what is noted as missing is a true place.
+        if self.missing.as_ref().is_some_and(|missing| lies_in(path, missing)) {
+            return Ok(None);
+        }
         let real = self.real(path)?;
         if self.missing.as_ref().is_some_and(|missing| lies_in(&real, missing)) {
             return Ok(None);
@@ -317,7 +326,11 @@ impl<'a> Look<'a> {
                 // only that one is asked for again.
                 let mut missing = real.as_path();
                 for parent in real.ancestors().skip(1).take(PARENTS_MAX) {
-                    if self.existing.as_ref().is_some_and(|existing| existing.as_os_str() == parent.as_os_str()) {
+                    if self
+                        .existing
+                        .as_ref()
+                        .is_some_and(|existing| existing.as_os_str() == parent.as_os_str())
+                    {
                         break;
                     }
                     if !std::fs::metadata(parent).is_err_and(|error| is_absence(&error)) {
@@ -339,31 +352,43 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Where a path under the root really is. Most come in runs from one folder, so that folder's
-    /// place is kept.
+    /// Where a path under the root really is. Paths come in runs from few folders, so the folders'
+    /// places are kept.
     fn real(&mut self, path: &Path) -> io::Result<PathBuf> {
         if self.host.is_live() {
             return Ok(path.to_owned());
         }
+        if let Some((_, real)) =
+            self.resolved.as_ref().filter(|(asked, _)| asked.as_os_str() == path.as_os_str())
+        {
+            return Ok(real.clone());
+        }
+        let real = self.resolve(path, DEPTH_MAX)?;
+        self.resolved = Some((path.to_owned(), real.clone()));
+        Ok(real)
+    }
+
+    fn resolve(&mut self, path: &Path, depth: usize) -> io::Result<PathBuf> {
+        if path.as_os_str() == self.host.root().as_os_str() {
+            return Ok(path.to_owned());
+        }
         let mut links = Vec::new();
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return self.host.resolve(path, &mut links);
+        let (Some(parent), Some(name), 1..) = (path.parent(), path.file_name(), depth) else {
+            let real = self.host.resolve(path, &mut links)?;
+            self.links.extend(links);
+            return Ok(real);
         };
-        let cached = self.resolved.as_ref().filter(|(lexical, _)| lexical.as_os_str() == parent.as_os_str());
-        let real_parent = match cached {
-            Some((_, real)) => real.clone(),
-            None if parent.starts_with(self.host.root()) => {
-                let real = self.host.resolve(parent, &mut links)?;
-                self.resolved = Some((parent.to_owned(), real.clone()));
-                real
-            }
-            // The root itself.
-            None => return self.host.resolve(path, &mut links),
-        };
-        let real = real_parent.join(name);
-        let is_link = std::fs::symlink_metadata(&real).is_ok_and(|meta| meta.is_symlink());
-        let real = if is_link { self.host.resolve(&real, &mut links)? } else { real };
-        self.links.extend(links);
+        if !self.folders.contains_key(parent.as_os_str()) {
+            let real = self.resolve(parent, depth - 1)?;
+            self.folders.insert(parent.as_os_str().to_owned(), real);
+        }
+        let real =
+            self.folders.get(parent.as_os_str()).map_or_else(|| path.to_owned(), |parent| parent.join(name));
+        if std::fs::symlink_metadata(&real).is_ok_and(|meta| meta.is_symlink()) {
+            let real = self.host.resolve(&real, &mut links)?;
+            self.links.extend(links);
+            return Ok(real);
+        }
         Ok(real)
     }
 }

@@ -153,13 +153,13 @@ fn check_config_names_every_problem_and_every_origin() {
     assert!(output.status.success() && said.contains("in order"), "{said}");
 
     std::fs::write(device.path("agent.toml"), "state_dri = \"/x\"\n[server]\nurl = \"http://a\"\n").unwrap();
-    let output = device.command("check-config").env("OFFCHANNEL_LOG_LEVEL", "loud").output().unwrap();
+    let output = device.command("check-config").env("OFFCHANNEL_AGENT_LOG_LEVEL", "loud").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     for part in [
         "agent.toml: state_dri: there is no such setting",
         "server.url: ",
-        "OFFCHANNEL_LOG_LEVEL: log.level: ",
+        "OFFCHANNEL_AGENT_LOG_LEVEL: log.level: ",
     ] {
         assert!(said.contains(part), "{part:?} not in {said}");
     }

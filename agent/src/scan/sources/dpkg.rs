@@ -129,18 +129,20 @@ impl<'a> Package<'a> {
                 None => (rest, &[][..]),
             };
             rest = after;
-            // The first byte decides for nearly all lines.
-            let slot = match line.first() {
-                Some(b'P' | b'p') => (&mut name, "package:"),
-                Some(b'S' | b's') => (&mut status, "status:"),
-                Some(b'V' | b'v') => (&mut version, "version:"),
-                Some(b'M' | b'm') => (&mut maintainer, "maintainer:"),
-                _ => continue,
+            // The database is written by one program, always in this spelling.
+            let (field, value) = if let Some(value) = line.strip_prefix(b"Package:") {
+                (&mut name, value)
+            } else if let Some(value) = line.strip_prefix(b"Status:") {
+                (&mut status, value)
+            } else if let Some(value) = line.strip_prefix(b"Version:") {
+                (&mut version, value)
+            } else if let Some(value) = line.strip_prefix(b"Maintainer:") {
+                (&mut maintainer, value)
+            } else {
+                continue;
             };
-            let (field, key) = slot;
-            let Some((start, value)) = line.split_at_checked(key.len()) else { continue };
-            if field.is_none() && start.eq_ignore_ascii_case(key.as_bytes()) {
-                *field = std::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty());
+            if field.is_none() {
+                *field = std::str::from_utf8(value.trim_ascii()).ok().filter(|value| !value.is_empty());
             }
         }
         Some(Self { name: name?, status: status.unwrap_or_default(), version, maintainer })

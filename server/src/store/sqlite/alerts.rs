@@ -107,6 +107,9 @@ fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
 
 /// Writes new and changed alerts. What an alert is about does not change.
 pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
+    if alerts.is_empty() {
+        return Ok(());
+    }
     let mut statement = c.prepare_cached(
         "INSERT INTO alerts (device_id, kind, rule, app, id, severity, state, snoozed_until, opened_at, changed_at,
             cause, reopened)
@@ -136,6 +139,9 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
 
 /// Adds to the history. There is one writer at a time, so numbers count up in the order of commits.
 pub(super) fn append(c: &Connection, events: &[AlertEvent]) -> Result<(), Failure> {
+    if events.is_empty() {
+        return Ok(());
+    }
     let mut statement = c.prepare_cached(
         "INSERT INTO alert_events (sequence, alert_id, at, action, actor, cause)
         VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM alert_events), ?1, ?2, ?3, ?4, ?5)",

@@ -23,19 +23,18 @@ pub(super) fn decide(c: &Connection, id: &DeviceId, decide: &Decide) -> Result<D
         Err(refusal) => Ok(DecideOutcome::Refused(refusal)),
         Ok(None) => Ok(DecideOutcome::Committed(None)),
         Ok(Some(decision)) => {
-            write(c, before, &decision)?;
+            write(c, &before, &decision)?;
             Ok(DecideOutcome::Committed(Some(Box::new(decision))))
         }
     }
 }
 
-fn write(c: &Connection, before: Device, decision: &Decision) -> Result<(), Failure> {
-    let id = before.id.clone();
+fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Failure> {
     devices::update(c, before, &decision.device)?;
     findings::put(c, &decision.findings)?;
     // Alerts before what refers to them.
     alerts::put(c, &decision.alerts)?;
     alerts::append(c, &decision.events)?;
-    sightings::put(c, &id, &decision.sightings)?;
+    sightings::put(c, &before.id, &decision.sightings)?;
     deliveries::insert(c, &decision.deliveries)
 }

@@ -25,6 +25,9 @@ pub(super) struct Claim {
 
 /// Queues new deliveries.
 pub(super) fn insert(c: &Connection, deliveries: &[Delivery]) -> Result<(), Failure> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
     let sql = format!("INSERT INTO deliveries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
     let mut statement = c.prepare_cached(&sql)?;
     for delivery in deliveries {

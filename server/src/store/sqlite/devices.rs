@@ -1,12 +1,14 @@
 //! The tables `devices` and `device_activity`.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::signing::PublicKey;
 use offchannel_shared::wire::GoodbyeReason;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row, params};
 
 use super::columns::{
     instant, json, maybe_instant, maybe_micros, maybe_text, maybe_word, micros, text, to_json, unsigned, word,
@@ -24,11 +26,18 @@ const SELECT: &str =
     a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at
     FROM devices d JOIN device_activity a ON a.device_id = d.id";
 
+/// Writes what a device says of itself.
+const UPDATE_TOLD: &str = "UPDATE devices SET hostname = ?2, platform = ?3, os = ?4, arch = ?5, machine = ?6,
+    past_epochs = ?7, goodbye_reason = ?8, goodbye_at = ?9, report_epoch = ?10, report_revision = ?11,
+    report_digest = ?12, report_received_at = ?13, report_observed_at = ?14, report_inventory = ?15
+    WHERE id = ?1";
+
 const REASONS: [GoodbyeReason; 3] = [GoodbyeReason::Stop, GoodbyeReason::Uninstall, GoodbyeReason::Shutdown];
 
 /// The device with this id.
 pub(super) fn load(c: &Connection, id: &DeviceId) -> Result<Option<Device>, Failure> {
-    one(c, &format!("{SELECT} WHERE d.id = ?1"), [id.as_str()])
+    static BY_ID: LazyLock<String> = LazyLock::new(|| format!("{SELECT} WHERE d.id = ?1"));
+    one(c, &BY_ID, [id.as_str()])
 }
 
 /// The device with this key.
@@ -107,12 +116,12 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
 /// Writes a new device.
 pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
     let mut statement = c.prepare_cached(
-        "INSERT INTO devices (id, public_key, token_id, enrolled_at, hostname, platform, os, arch, machine, ownership,
-            units, past_epochs, goodbye_reason, goodbye_at, report_epoch, report_revision, report_digest,
-            report_received_at, report_observed_at, report_inventory)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        "INSERT INTO devices (id, public_key, token_id, enrolled_at, ownership, units, hostname, platform, os, arch,
+            machine, past_epochs)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', '', '', '', '', '')",
     )?;
-    execute(&mut statement, device)?;
+    execute_identity(&mut statement, device)?;
+    execute_told(&mut c.prepare_cached(UPDATE_TOLD)?, device)?;
     let mut statement = c.prepare_cached(
         "INSERT INTO device_activity (device_id, last_seen, agent_version, policy_version, evaluate_at, retired_at)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -120,24 +129,19 @@ pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
     execute_activity(&mut statement, device)
 }
 
-/// Writes what has changed of a device. A row that is the same as before is not written: after a publication most
-/// devices are judged anew without any change, and their large rows are left alone.
-pub(super) fn update(c: &Connection, before: Device, device: &Device) -> Result<(), Failure> {
-    let mut same = before;
-    same.last_seen = device.last_seen;
-    same.agent_version.clone_from(&device.agent_version);
-    same.policy_version = device.policy_version;
-    same.evaluate_at = device.evaluate_at;
-    same.retired_at = device.retired_at;
-    if same != *device {
+/// Writes what has changed of a device, and touches no row that is the same as before: after a publication most
+/// devices are judged anew without any change, and their large rows are left alone. Nor are columns written that
+/// an index or a reference is about, unless they changed: SQLite would rewrite the index, too.
+pub(super) fn update(c: &Connection, before: &Device, device: &Device) -> Result<(), Failure> {
+    if !same_identity(before, device) {
         let mut statement = c.prepare_cached(
-            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, hostname = ?5, platform = ?6,
-                os = ?7, arch = ?8, machine = ?9, ownership = ?10, units = ?11, past_epochs = ?12,
-                goodbye_reason = ?13, goodbye_at = ?14, report_epoch = ?15, report_revision = ?16,
-                report_digest = ?17, report_received_at = ?18, report_observed_at = ?19, report_inventory = ?20
+            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, ownership = ?5, units = ?6
             WHERE id = ?1",
         )?;
-        execute(&mut statement, device)?;
+        execute_identity(&mut statement, device)?;
+    }
+    if !same_told(before, device) {
+        execute_told(&mut c.prepare_cached(UPDATE_TOLD)?, device)?;
     }
     let mut statement = c.prepare_cached(
         "UPDATE device_activity SET last_seen = ?2, agent_version = ?3, policy_version = ?4, evaluate_at = ?5,
@@ -147,20 +151,40 @@ pub(super) fn update(c: &Connection, before: Device, device: &Device) -> Result<
     execute_activity(&mut statement, device)
 }
 
-fn execute(statement: &mut rusqlite::CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
-    let (facts, report, goodbye) = (&device.facts, device.report.as_ref(), device.goodbye.as_ref());
+/// What only an enrolment changes.
+fn same_identity(a: &Device, b: &Device) -> bool {
+    a.public_key == b.public_key
+        && a.token == b.token
+        && a.enrolled_at == b.enrolled_at
+        && a.placement == b.placement
+}
+
+/// What the device says of itself.
+fn same_told(a: &Device, b: &Device) -> bool {
+    a.facts == b.facts && a.past_epochs == b.past_epochs && a.goodbye == b.goodbye && a.report == b.report
+}
+
+fn execute_identity(statement: &mut CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
     statement.execute(params![
         device.id.as_str(),
         device.public_key.as_bytes(),
         device.token.as_str(),
         micros(device.enrolled_at),
+        device.placement.ownership.as_str(),
+        to_json(&device.placement.units)?,
+    ])?;
+    Ok(())
+}
+
+fn execute_told(statement: &mut CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
+    let (facts, report, goodbye) = (&device.facts, device.report.as_ref(), device.goodbye.as_ref());
+    statement.execute(params![
+        device.id.as_str(),
         facts.hostname,
         facts.platform.as_str(),
         facts.os,
         facts.arch,
         facts.machine,
-        device.placement.ownership.as_str(),
-        to_json(&device.placement.units)?,
         to_json(&device.past_epochs)?,
         goodbye.map(|goodbye| goodbye.reason.as_str()),
         goodbye.map(|goodbye| micros(goodbye.at)),
@@ -174,7 +198,7 @@ fn execute(statement: &mut rusqlite::CachedStatement<'_>, device: &Device) -> Re
     Ok(())
 }
 
-fn execute_activity(statement: &mut rusqlite::CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
+fn execute_activity(statement: &mut CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
     statement.execute(params![
         device.id.as_str(),
         micros(device.last_seen),

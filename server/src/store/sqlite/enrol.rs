@@ -64,6 +64,6 @@ fn again(
     device.last_seen = known.last_seen.max(now);
     device.goodbye = None;
     device.evaluate_at = Some(known.evaluate_at.map_or(now, |at| at.min(now)));
-    devices::update(c, known, &device)?;
+    devices::update(c, &known, &device)?;
     Ok(device)
 }

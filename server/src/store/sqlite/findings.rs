@@ -1,5 +1,7 @@
 //! The table `findings`.
 
+use std::sync::LazyLock;
+
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::policy::Severity;
 use rusqlite::{Connection, Row, params};
@@ -14,8 +16,9 @@ const SELECT: &str = "SELECT id, device_id, rule, app, kind, severity, policy_ve
 
 /// A device's findings that have not ended, sorted by rule and app.
 pub(super) fn open(c: &Connection, device: &DeviceId) -> Result<Vec<Finding>, Failure> {
-    let sql = format!("{SELECT} WHERE device_id = ?1 AND ended_at IS NULL ORDER BY rule, app");
-    let mut query = c.prepare_cached(&sql)?;
+    static OPEN: LazyLock<String> =
+        LazyLock::new(|| format!("{SELECT} WHERE device_id = ?1 AND ended_at IS NULL ORDER BY rule, app"));
+    let mut query = c.prepare_cached(&OPEN)?;
     let findings = query.query_map([device.as_str()], finding)?;
     Ok(findings.collect::<Result<_, _>>()?)
 }
@@ -46,6 +49,9 @@ fn finding(row: &Row<'_>) -> rusqlite::Result<Finding> {
 
 /// Writes new and changed findings.
 pub(super) fn put(c: &Connection, findings: &[Finding]) -> Result<(), Failure> {
+    if findings.is_empty() {
+        return Ok(());
+    }
     let mut statement = c.prepare_cached(
         "INSERT INTO findings (device_id, id, rule, app, kind, severity, policy_version, started_at, breach_at,
             exception, ended_at)

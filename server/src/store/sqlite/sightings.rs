@@ -12,6 +12,9 @@ use crate::store::SightingInterval;
 
 /// Starts and ends intervals.
 pub(super) fn put(c: &Connection, device: &DeviceId, changes: &[SightingChange]) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
     // Something that ends and starts at one instant has not been away.
     let mut start = c.prepare_cached(
         "INSERT INTO sightings (device_id, app, source, namespace, identifier, version, scope, grade, started_at)
