@@ -79,6 +79,9 @@ mod tests {
         assert_eq!(layer.settings.keys().copied().collect::<Vec<_>>(), ["server.url"]);
         let problems: Vec<String> = layer.problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(problems[0].contains("OFFCHANNEL_AGENT_SERVER_ULR: there is no such variable"), "{problems:?}");
+        assert!(
+            problems[0].contains("OFFCHANNEL_AGENT_SERVER_ULR: there is no such variable"),
+            "{problems:?}"
+        );
     }
 }

@@ -170,10 +170,11 @@ mod tests {
 
     #[test]
     fn later_layers_win_key_by_key() {
-        let environment: Environment = [("OFFCHANNEL_AGENT_SCAN_ROOT", "/env"), ("OFFCHANNEL_AGENT_LOG_LEVEL", "warn")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into_iter()
-            .collect();
+        let environment: Environment =
+            [("OFFCHANNEL_AGENT_SCAN_ROOT", "/env"), ("OFFCHANNEL_AGENT_LOG_LEVEL", "warn")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .collect();
         let layers = [
             file(
                 "/a.toml",

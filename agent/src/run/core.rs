@@ -81,7 +81,9 @@ impl Core {
             (None, _) => Duration::ZERO,
             (Some(_), Some(_)) => schedule::jitter(interval, chance.number),
             (Some(_), None) if settings.splay => schedule::splay(&settings.device, interval),
-            (Some(_), None) => Duration::ZERO,
+            // Due once the first scan is done, so that what is told first is how things are now; this is for a
+            // scan that hangs.
+            (Some(_), None) => interval,
         };
         Self {
             contact_saved: record.last_contact,
@@ -171,6 +173,9 @@ impl Core {
         let known = self.record.sent.as_ref().map(|sent| &sent.report.facts);
         self.report_wanted |=
             self.record.acknowledged > 0 && known.is_some_and(|known| *known != scanned.facts);
+        if self.found.is_none() && self.policy.is_some() && !self.settings.splay {
+            self.check_in_at = now.mono;
+        }
         self.found = Some((scanned.inventory, scanned.facts, scanned.at));
         self.refresh(now);
     }

@@ -104,7 +104,8 @@ async fn show(id: &AlertId, format: Format, app: &App, out: &mut dyn Write) -> R
         }
         Format::Table => {
             let alert = &view.alert;
-            let app_name = view.app_name.as_deref().map_or(String::new(), |name| format!(": {}", printable(name)));
+            let app_name =
+                view.app_name.as_deref().map_or(String::new(), |name| format!(": {}", printable(name)));
             writeln!(out, "{} ({}){app_name}", alert.kind, alert.severity)?;
             writeln!(out, "Id      {}", alert.id)?;
             writeln!(out, "Device  {} ({})", alert.device, printable(&view.hostname))?;
@@ -121,7 +122,12 @@ async fn show(id: &AlertId, format: Format, app: &App, out: &mut dyn Write) -> R
             let mut table = Table::new(&["when", "what", "who", "cause"]);
             for event in &history {
                 let cause = event.cause.map_or("-", |cause| cause.as_str());
-                table.row([instant(event.at), event.action.to_string(), event.actor.clone(), cause.to_owned()]);
+                table.row([
+                    instant(event.at),
+                    event.action.to_string(),
+                    event.actor.clone(),
+                    cause.to_owned(),
+                ]);
             }
             table.print(out, 0)?;
         }

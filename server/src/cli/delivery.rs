@@ -49,13 +49,22 @@ pub(super) async fn run(command: DeliveryCommand, app: &App, out: &mut dyn Write
         }
         DeliveryCommand::Retry { id } => {
             let delivery = app.service.retry_delivery(&id).await?;
-            writeln!(out, "Delivery {id} to {} is pending again; the running collector tries it.", delivery.channel)?;
+            writeln!(
+                out,
+                "Delivery {id} to {} is pending again; the running collector tries it.",
+                delivery.channel
+            )?;
         }
     }
     Ok(EXIT_OK)
 }
 
-async fn list(filter: DeliveryFilter, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+async fn list(
+    filter: DeliveryFilter,
+    format: Format,
+    app: &App,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     let deliveries = app.service.deliveries(filter).await?;
     match format {
         Format::Json => {

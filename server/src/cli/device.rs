@@ -54,7 +54,10 @@ pub(super) async fn run(command: DeviceCommand, app: &App, out: &mut dyn Write) 
         }
         DeviceCommand::Retire { id } => {
             app.service.retire_device(&id).await?;
-            writeln!(out, "Device {id} is retired. Its requests are refused from now on; its history is kept.")?;
+            writeln!(
+                out,
+                "Device {id} is retired. Its requests are refused from now on; its history is kept."
+            )?;
         }
     }
     Ok(EXIT_OK)
@@ -85,7 +88,8 @@ async fn list(all: bool, format: Format, app: &App, out: &mut dyn Write) -> Resu
             writeln!(out, "No devices. Enrol one with a token from `offchannel-server token create`.")?;
         }
         Format::Table => {
-            let mut table = Table::new(&["id", "host", "platform", "status", "findings", "last seen", "unit"]);
+            let mut table =
+                Table::new(&["id", "host", "platform", "status", "findings", "last seen", "unit"]);
             for view in &devices {
                 let device = &view.device;
                 let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };

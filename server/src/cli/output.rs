@@ -65,7 +65,8 @@ impl Table {
 /// A text with every control and direction character replaced.
 pub fn printable(text: &str) -> String {
     let hostile = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if hostile(c) { '?' } else { c }).collect()
 }

@@ -111,7 +111,11 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, CliErro
             print_problems(out, &args.file, &problems)?;
             let path = args.file.display();
             if good {
-                writeln!(out, "{path}: the policy can be published ({}).", counted(problems.len(), "warning"))?;
+                writeln!(
+                    out,
+                    "{path}: the policy can be published ({}).",
+                    counted(problems.len(), "warning")
+                )?;
             } else {
                 let errors =
                     problems.iter().filter(|p| p.level == offchannel_shared::policy::Level::Error).count();
@@ -133,8 +137,7 @@ pub(super) async fn run(command: PolicyCommand, app: &App, out: &mut dyn Write) 
 
 async fn publish(args: &PublishArgs, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
     let source = read(&args.file)?;
-    let published =
-        app.service.publish_policy(&source, &args.author, &args.comment, args.if_version).await;
+    let published = app.service.publish_policy(&source, &args.author, &args.comment, args.if_version).await;
     let (published, warnings) = match published {
         Err(ServiceError::Policy(problems)) => {
             return Err(CliError::PolicyFile { path: args.file.clone(), problems });
@@ -154,7 +157,11 @@ async fn publish(args: &PublishArgs, app: &App, out: &mut dyn Write) -> Result<u
         }
         Format::Table => {
             print_problems(out, &args.file, &warnings)?;
-            writeln!(out, "Version {} is in force; agents take it at their next check-in.", published.version)?;
+            writeln!(
+                out,
+                "Version {} is in force; agents take it at their next check-in.",
+                published.version
+            )?;
         }
     }
     Ok(EXIT_OK)
@@ -194,7 +201,10 @@ async fn list(format: Format, app: &App, out: &mut dyn Write) -> Result<u8, CliE
             json(out, &List { schema: SCHEMA, policies })?;
         }
         Format::Table if policies.is_empty() => {
-            writeln!(out, "Nothing published yet. Publish with `offchannel-server policy publish --file FILE`.")?;
+            writeln!(
+                out,
+                "Nothing published yet. Publish with `offchannel-server policy publish --file FILE`."
+            )?;
         }
         Format::Table => {
             let mut table = Table::new(&["version", "published", "author", "comment"]);

@@ -49,7 +49,14 @@ fn found(out: &mut dyn Write, inventory: &Inventory, catalogue: &Catalogue) -> i
             let grade = if s.grade == Grade::Residual { "leftovers" } else { s.grade.as_str() };
             let version = s.version.clone().unwrap_or_else(|| "-".to_owned());
             let name = app_name(catalogue, s.app.as_str());
-            table.row([name, grade.to_owned(), s.source.clone(), s.identifier.clone(), version, s.scope.to_string()]);
+            table.row([
+                name,
+                grade.to_owned(),
+                s.source.clone(),
+                s.identifier.clone(),
+                version,
+                s.scope.to_string(),
+            ]);
         }
         for u in &inventory.unlisted {
             let name = u.name.clone().unwrap_or_else(|| u.identifier.clone());
@@ -63,7 +70,12 @@ fn found(out: &mut dyn Write, inventory: &Inventory, catalogue: &Catalogue) -> i
         match &source.health {
             Health::Ok | Health::Absent => {}
             health @ (Health::Partial(_) | Health::Failed(_)) => {
-                writeln!(out, "  Not everything could be read: {} {}", source.source, printable(&health.to_string()))?;
+                writeln!(
+                    out,
+                    "  Not everything could be read: {} {}",
+                    source.source,
+                    printable(&health.to_string())
+                )?;
             }
         }
     }
@@ -97,7 +109,8 @@ fn findings(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::R
             // A required rule is met by any one of its apps.
             let missing = kind == FindingKind::RequiredAppMissing;
             let apps = rule.filter(|_| missing).map_or(app, |rule| &rule.apps);
-            let names: Vec<String> = apps.iter().map(|app| app_name(&in_force.catalogue, app.as_str())).collect();
+            let names: Vec<String> =
+                apps.iter().map(|app| app_name(&in_force.catalogue, app.as_str())).collect();
             let when = if finding.exception.is_some() {
                 " (accepted by an exception)".to_owned()
             } else if finding.breach_at > view.as_of {
@@ -141,7 +154,15 @@ fn alerts(out: &mut dyn Write, view: &DeviceView, catalogue: &Catalogue) -> io::
             state = format!("{state}, back {}", counted(alert.reopened as usize, "time"));
         }
         let since = instant(alert.changed_at);
-        table.row([alert.severity.to_string(), alert.kind.to_string(), app, rule, state, since, alert.id.to_string()]);
+        table.row([
+            alert.severity.to_string(),
+            alert.kind.to_string(),
+            app,
+            rule,
+            state,
+            since,
+            alert.id.to_string(),
+        ]);
     }
     table.print(out, 2)
 }

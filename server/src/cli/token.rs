@@ -104,7 +104,12 @@ async fn create(args: CreateArgs, app: &App, out: &mut dyn Write) -> Result<(), 
             match &args.out {
                 None => writeln!(out, "{}", made.text)?,
                 Some(path) => {
-                    writeln!(out, "Token {} is in {}, good for {uses} uses until {until}.", made.token.id, path.display())?;
+                    writeln!(
+                        out,
+                        "Token {} is in {}, good for {uses} uses until {until}.",
+                        made.token.id,
+                        path.display()
+                    )?;
                 }
             }
         }

@@ -27,12 +27,19 @@ pub(super) fn table(
     writeln!(out, "Everything is kept in {}\n", data.display())?;
     text::device(out, view, in_force)?;
     writeln!(out, "\nNext")?;
-    writeln!(out, "  See what the agent collects   offchannel-agent explain --config {}", quoted(&data.join("agent/agent.toml")))?;
+    writeln!(
+        out,
+        "  See what the agent collects   offchannel-agent explain --config {}",
+        quoted(&data.join("agent/agent.toml"))
+    )?;
     writeln!(out, "  Look at everything            offchannel-agent scan --all")?;
     if once {
         writeln!(out, "  Watch it live                 the same command without --once")?;
     } else {
-        writeln!(out, "  Try it                        install a messaging app, apt-get install telegram-desktop for example, and watch")?;
+        writeln!(
+            out,
+            "  Try it                        install a messaging app, apt-get install telegram-desktop for example, and watch"
+        )?;
         writeln!(out, "\nWatching. Changes show here; Ctrl-C ends both programs.")?;
     }
     Ok(())
