@@ -1,7 +1,5 @@
 //! Wrongly accusing a device is as bad as missing an app: lookalikes match nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test fails loudly")]
-
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::namespace::Namespace;
 

@@ -29,4 +29,4 @@ pub use receiver::{Heard, Mode, Receiver};
 pub use relay::Relay;
 pub use root::Root;
 pub use site::Site;
-pub use wait::wait_for;
+pub use wait::{wait_for, wait_until};

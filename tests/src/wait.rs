@@ -1,6 +1,6 @@
 //! Waiting for something to become true, with a limit and a message that says how it stood at the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::instant;
 
@@ -20,6 +20,14 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Result<T, String>)
             Err(_) => pause(),
         }
     }
+}
+
+/// Waits until an instant, for what is to happen at any moment.
+pub fn wait_until(end: Instant) {
+    let left = || end.saturating_duration_since(instant());
+    wait_for("a moment to pass", || {
+        if left().is_zero() { Ok(()) } else { Err(format!("{:?} are left", left())) }
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one poll of a condition with a limit")]

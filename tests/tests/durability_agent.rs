@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use offchannel_tests::clock::instant;
 use offchannel_tests::device::random;
-use offchannel_tests::{Agent, Root, Site, wait_for};
+use offchannel_tests::{Agent, Root, Site, wait_for, wait_until};
 
 /// How often the agent is killed.
 const KILLS: usize = 14;
@@ -22,8 +22,7 @@ fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
         root.toggle("telegram-desktop", "4.6.5");
         let [when, twice] = random::<2>();
         // From before the change is noticed until after it was acknowledged.
-        let end = instant() + Duration::from_millis(u64::from(when) * 3);
-        wait_for("a moment to pass", || if instant() >= end { Ok(()) } else { Err(String::new()) });
+        wait_until(instant() + Duration::from_millis(u64::from(when) * 3));
         agent.kill();
         if twice % 3 == 0 {
             // What comes and goes while nobody looks may stay unknown.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use offchannel_shared::wire::{REPORT_PATH, ReportResponse};
 use offchannel_tests::clock::{instant, now};
 use offchannel_tests::device::{dpkg, json, random};
-use offchannel_tests::{Agent, Client, Device, Root, Site, wait_for};
+use offchannel_tests::{Agent, Client, Device, Root, Site, wait_for, wait_until};
 
 /// How often the collector is killed.
 const KILLS: usize = 12;
@@ -52,8 +52,7 @@ fn no_acknowledged_report_is_lost_when_the_collector_is_killed() {
                 let revision = acknowledged.load(Ordering::SeqCst);
                 if revision >= least { Ok(()) } else { Err(format!("revision {revision}")) }
             });
-            let end = instant() + moment(150);
-            wait_for("a moment to pass", || if instant() >= end { Ok(()) } else { Err(String::new()) });
+            wait_until(instant() + moment(150));
             site.kill();
         });
         site.start();
@@ -109,8 +108,7 @@ fn an_agent_lives_through_the_deaths_of_its_collector() {
     site.wait_for_report();
     for kill in 1..=KILLS {
         root.toggle("telegram-desktop", "4.6.5");
-        let end = instant() + moment(500);
-        wait_for("a moment to pass", || if instant() >= end { Ok(()) } else { Err(String::new()) });
+        wait_until(instant() + moment(500));
         let acknowledged = agent.state()["acknowledged"].as_u64().expect("a revision");
         site.kill();
         site.start();
