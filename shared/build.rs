@@ -63,7 +63,8 @@ fn load(dir: &Path) -> (BTreeMap<String, Entry>, String, Vec<String>) {
         let parsed = fs::read_to_string(&path).map_err(|error| error.to_string()).and_then(|text| {
             hash.update(id);
             hash.update(&text);
-            toml::from_str::<Entry>(&text).map_err(|error| error.to_string())
+            let table = text.parse::<toml::Table>().map_err(|error| error.to_string())?;
+            Entry::from_toml(table)
         });
         match parsed {
             Ok(entry) => {

@@ -129,14 +129,16 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let mut rest = String::new();
         output.read_to_string(&mut rest).unwrap();
         rest.split_inclusive('\n').for_each(&mut note);
-        runtime.block_on(verify(&path, &acknowledged));
+        // What was kept without an acknowledgement counts from now on, too.
+        acknowledged = runtime.block_on(verify(&path, &acknowledged));
     }
     assert!(total > 200, "the test is worth nothing with {total} commits");
 }
 
-/// Everything that was acknowledged is there, and nothing is there by half.
-async fn verify(path: &Path, acknowledged: &BTreeMap<u64, u64>) {
+/// Everything that was acknowledged is there, and nothing is there by half. Returns what is there.
+async fn verify(path: &Path, acknowledged: &BTreeMap<u64, u64>) -> BTreeMap<u64, u64> {
     let store = open(path);
+    let mut kept = BTreeMap::new();
     let (mut events, mut deliveries) = (BTreeMap::new(), BTreeMap::new());
     for recorded in store.events(0, u32::MAX).await.unwrap() {
         *events.entry(recorded.event.alert).or_insert(0) += 1;
@@ -162,11 +164,13 @@ async fn verify(path: &Path, acknowledged: &BTreeMap<u64, u64>) {
         assert_eq!((of(&events), of(&deliveries)), (revision, revision), "device {number} is there by half");
         let intervals = store.history(&found).await.unwrap().sightings;
         assert_eq!(intervals.len() as u64, revision.div_ceil(2));
+        kept.insert(number, revision);
     }
     store.close().await.unwrap();
     let checked: String =
         Connection::open(path).unwrap().query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
     assert_eq!(checked, "ok");
+    kept
 }
 
 /// A decision that takes `size` bytes.

@@ -146,7 +146,7 @@ networks = ["acme"]
     let wrong = text.replace("[\"acme-chat\"] }", "[\"b\", \"a\"] }");
     assert!(problems(&wrong).contains("app[1]: match.dpkg must be sorted"), "{}", problems(&wrong));
     let unknown = text.replace("vendor", "vender");
-    assert!(problems(&unknown).contains("app[1]: unknown field `vender`"), "{}", problems(&unknown));
+    assert!(problems(&unknown).contains("app[1]: unknown key \"vender\""), "{}", problems(&unknown));
 }
 
 proptest! {

@@ -22,7 +22,9 @@ impl Port {
     /// Reserves one that is free.
     pub fn reserve() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
-        let folder = std::env::temp_dir().join("offchannel-tests-ports");
+        // A folder that somebody else has made could not be written to.
+        let folder = format!("offchannel-tests-ports-{}", rustix::process::geteuid().as_raw());
+        let folder = std::env::temp_dir().join(folder);
         std::fs::create_dir_all(&folder).expect("a folder for the locks of ports");
         // Processes start at different places, so that they seldom try the same port.
         let start = (std::process::id() % 100) as u16 * 100;

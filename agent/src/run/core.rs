@@ -17,6 +17,7 @@ use offchannel_shared::wire::{CheckInRequest, ReportRequest, SCHEMA};
 use super::events::{Chance, InFlight, Moment, ScanOrder, Scanned, SentReport, Settings};
 use super::inventory::{OwnHealth, reportable};
 use super::policy::InForce;
+use super::unread::LastWhole;
 use crate::client::Request;
 use crate::schedule::{self, Backoff, Debounce};
 use crate::state::{Record, Sent, Trouble};
@@ -53,6 +54,7 @@ pub struct Core {
     save_not_before: Duration,
     contact_saved: Option<Timestamp>,
     found: Option<(Inventory, DeviceFacts, Timestamp)>,
+    last_whole: LastWhole,
     watch: Health,
     scanning: bool,
     scan_is_full: bool,
@@ -85,6 +87,7 @@ impl Core {
             // scan that hangs.
             (Some(_), None) => interval,
         };
+        let last_whole = LastWhole::of(&record.inventory);
         Self {
             contact_saved: record.last_contact,
             dirty: settings.unsaved,
@@ -105,6 +108,7 @@ impl Core {
             save_backoff: Backoff::default(),
             save_not_before: now.mono,
             found: None,
+            last_whole,
             watch: Health::Ok,
             scanning: false,
             scan_is_full: false,
@@ -176,7 +180,9 @@ impl Core {
         if self.found.is_none() && self.policy.is_some() && !self.settings.splay {
             self.check_in_at = now.mono;
         }
-        self.found = Some((scanned.inventory, scanned.facts, scanned.at));
+        let mut inventory = scanned.inventory;
+        self.last_whole.keep(&mut inventory);
+        self.found = Some((inventory, scanned.facts, scanned.at));
         self.refresh(now);
     }
 

@@ -8,6 +8,7 @@ mod core;
 mod events;
 mod inventory;
 mod policy;
+mod unread;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -35,7 +35,8 @@ pub struct Look<'a> {
     existing: Option<PathBuf>,
     links: BTreeSet<PathBuf>,
     folders: BTreeMap<OsString, PathBuf>,
-    resolved: Option<(PathBuf, PathBuf)>,
+    parent: Option<(PathBuf, PathBuf)>,
+    located: Option<(PathBuf, PathBuf)>,
     troubles: Troubles,
     present: bool,
     answered: bool,
@@ -77,7 +78,8 @@ impl<'a> Look<'a> {
             existing: None,
             links: BTreeSet::new(),
             folders: BTreeMap::new(),
-            resolved: None,
+            parent: None,
+            located: None,
             troubles: Troubles::default(),
             present: false,
             answered: false,
@@ -300,7 +302,7 @@ impl<'a> Look<'a> {
     pub(super) fn into_parts(self) -> (Seen, Troubles) {
         let asked = self.asked.into_iter().map(|(path, stamp)| (PathBuf::from(path), stamp)).collect();
         let link = |path: PathBuf| {
-            let stamp = std::fs::symlink_metadata(&path).ok().map(|meta| Stamp::of(&meta));
+            let stamp = Stamp::at(&path, false);
             (path, stamp)
         };
         let links = self.links.into_iter().map(link).collect();
@@ -312,11 +314,11 @@ impl<'a> Look<'a> {
         if self.missing.as_ref().is_some_and(|missing| lies_in(path, missing)) {
             return Ok(None);
         }
-        let real = self.real(path)?;
+        let (real, there) = self.locate(path)?;
         if self.missing.as_ref().is_some_and(|missing| lies_in(&real, missing)) {
             return Ok(None);
         }
-        match std::fs::metadata(&real) {
+        match there {
             Ok(meta) => {
                 self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
                 Ok(Some(meta))
@@ -352,44 +354,65 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Where a path under the root really is. Paths come in runs from few folders, so the folders'
-    /// places are kept.
+    /// Where a path under the root really is.
     fn real(&mut self, path: &Path) -> io::Result<PathBuf> {
         if self.host.is_live() {
             return Ok(path.to_owned());
         }
-        if let Some((_, real)) =
-            self.resolved.as_ref().filter(|(asked, _)| asked.as_os_str() == path.as_os_str())
-        {
-            return Ok(real.clone());
+        match &self.located {
+            Some((asked, real)) if asked.as_os_str() == path.as_os_str() => Ok(real.clone()),
+            _ => self.resolve(path, DEPTH_MAX).map(|(real, _)| real),
         }
-        let real = self.resolve(path, DEPTH_MAX)?;
-        self.resolved = Some((path.to_owned(), real.clone()));
-        Ok(real)
     }
 
-    fn resolve(&mut self, path: &Path, depth: usize) -> io::Result<PathBuf> {
+    /// The same, and what is there.
+    fn locate(&mut self, path: &Path) -> io::Result<(PathBuf, io::Result<Metadata>)> {
+        if self.host.is_live() {
+            return Ok((path.to_owned(), std::fs::metadata(path)));
+        }
+        let (real, there) = self.resolve(path, DEPTH_MAX)?;
+        self.located = Some((path.to_owned(), real.clone()));
+        Ok((real, there))
+    }
+
+    /// Follows a path of an image. Paths come in runs from few folders, so the places of folders are
+    /// kept.
+    fn resolve(&mut self, path: &Path, depth: usize) -> io::Result<(PathBuf, io::Result<Metadata>)> {
         if path.as_os_str() == self.host.root().as_os_str() {
-            return Ok(path.to_owned());
+            return Ok((path.to_owned(), std::fs::metadata(path)));
         }
-        let mut links = Vec::new();
         let (Some(parent), Some(name), 1..) = (path.parent(), path.file_name(), depth) else {
-            let real = self.host.resolve(path, &mut links)?;
-            self.links.extend(links);
-            return Ok(real);
+            return self.follow(path);
         };
-        if !self.folders.contains_key(parent.as_os_str()) {
-            let real = self.resolve(parent, depth - 1)?;
-            self.folders.insert(parent.as_os_str().to_owned(), real);
+        let last = self.parent.as_ref().filter(|(lexical, _)| lexical.as_os_str() == parent.as_os_str());
+        let is_new = last.is_none();
+        let kept = last.map(|(_, real)| real).or_else(|| self.folders.get(parent.as_os_str())).cloned();
+        let folder = match kept {
+            Some(real) => real,
+            None => {
+                let (real, _) = self.resolve(parent, depth - 1)?;
+                self.folders.insert(parent.as_os_str().to_owned(), real.clone());
+                real
+            }
+        };
+        let mut real = PathBuf::with_capacity(folder.as_os_str().len() + name.len() + 1);
+        real.push(&folder);
+        real.push(name);
+        if is_new {
+            self.parent = Some((parent.to_owned(), folder));
         }
-        let real =
-            self.folders.get(parent.as_os_str()).map_or_else(|| path.to_owned(), |parent| parent.join(name));
-        if std::fs::symlink_metadata(&real).is_ok_and(|meta| meta.is_symlink()) {
-            let real = self.host.resolve(&real, &mut links)?;
-            self.links.extend(links);
-            return Ok(real);
+        match std::fs::symlink_metadata(&real) {
+            Ok(meta) if meta.is_symlink() => self.follow(&real),
+            there => Ok((real, there)),
         }
-        Ok(real)
+    }
+
+    fn follow(&mut self, path: &Path) -> io::Result<(PathBuf, io::Result<Metadata>)> {
+        let mut links = Vec::new();
+        let real = self.host.resolve(path, &mut links)?;
+        self.links.extend(links);
+        let there = std::fs::metadata(&real);
+        Ok((real, there))
     }
 }
 

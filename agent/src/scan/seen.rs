@@ -1,7 +1,5 @@
 //! What a look has asked for, to tell later whether anything of it changed.
 
-use std::fs::Metadata;
-use std::io;
 use std::path::PathBuf;
 
 use crate::platform::files::Stamp;
@@ -17,13 +15,13 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether all of it is now as it was, seen at `looked_at` (microseconds since 1970).
     pub(super) fn is_unchanged(&self, looked_at: i64) -> bool {
-        let same = |now: io::Result<Metadata>, before: &Option<Stamp>| {
+        let same = |path: &PathBuf, before: &Option<Stamp>, follow: bool| {
             let settled = before.is_none_or(|stamp| stamp.settled_at() <= looked_at);
-            settled && now.ok().map(|meta| Stamp::of(&meta)) == *before
+            settled && Stamp::at(path, follow) == *before
         };
         !self.fleeting
-            && self.asked.iter().all(|(path, before)| same(std::fs::metadata(path), before))
-            && self.links.iter().all(|(path, before)| same(std::fs::symlink_metadata(path), before))
+            && self.asked.iter().all(|(path, before)| same(path, before, true))
+            && self.links.iter().all(|(path, before)| same(path, before, false))
     }
 }
 

@@ -18,7 +18,9 @@ use crate::service::DeviceView;
 pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::Result<()> {
     let device = &view.device;
     let name = printable(&device.facts.hostname);
-    writeln!(out, "Device   {name} ({}, {})", printable(&device.facts.os), device.facts.arch)?;
+    let facts = [printable(&device.facts.os), printable(&device.facts.arch)];
+    let known: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+    writeln!(out, "Device   {name} ({})", known.join(", "))?;
     writeln!(out, "Id       {}", device.id)?;
     writeln!(out, "Status   {} as of {}", view.status, instant(view.as_of))?;
     writeln!(out, "Policy   {:?}, version {}", printable(&in_force.policy.name), in_force.version)?;

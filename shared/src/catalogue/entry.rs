@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::namespace::Namespace;
 
@@ -56,8 +56,10 @@ impl fmt::Display for AppKind {
 }
 
 /// A catalogue entry as written in its file, or in a policy's `[[app]]`.
+///
+/// An entry also travels to agents, older ones among them: fields and namespaces that are not known are
+/// ignored there. What people write is read by [`Entry::from_toml`], which is strict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Name for people.
     pub name: String,
@@ -72,8 +74,49 @@ pub struct Entry {
     /// Where people can read about it.
     pub homepage: String,
     /// Its identifiers, by namespace.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", deserialize_with = "known_namespaces")]
     pub matches: BTreeMap<Namespace, Vec<Pattern>>,
+}
+
+/// The keys of an entry.
+const KEYS: [&str; 7] = ["homepage", "kind", "match", "name", "networks", "official", "vendor"];
+/// The keys of an identifier with conditions.
+const PATTERN_KEYS: [&str; 3] = ["name", "publisher", "versioned"];
+
+impl Entry {
+    /// Reads an entry that people wrote: keys and namespaces that do not exist are mistakes.
+    ///
+    /// # Errors
+    /// What is wrong and what was expected.
+    pub fn from_toml(table: toml::Table) -> Result<Self, String> {
+        only_keys(&table, &KEYS, "")?;
+        if let Some(toml::Value::Table(matches)) = table.get("match") {
+            for (namespace, patterns) in matches {
+                namespace.parse::<Namespace>().map_err(|error| error.to_string())?;
+                for pattern in patterns.as_array().into_iter().flatten() {
+                    if let toml::Value::Table(pattern) = pattern {
+                        only_keys(pattern, &PATTERN_KEYS, &format!("match.{namespace}: "))?;
+                    }
+                }
+            }
+        }
+        table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+    }
+}
+
+fn only_keys(table: &toml::Table, known: &[&str], place: &str) -> Result<(), String> {
+    match table.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(format!("{place}unknown key {key:?}; expected one of {}", known.join(", "))),
+        None => Ok(()),
+    }
+}
+
+fn known_namespaces<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<Namespace, Vec<Pattern>>, D::Error> {
+    let all = BTreeMap::<String, Vec<Pattern>>::deserialize(deserializer)?;
+    let known = |(name, patterns): (String, _)| Some((name.parse().ok()?, patterns));
+    Ok(all.into_iter().filter_map(known).collect())
 }
 
 /// An identifier, or an identifier with conditions.
@@ -88,7 +131,6 @@ pub enum Pattern {
 
 /// An identifier with conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Conditional {
     /// The identifier.
     pub name: String,

@@ -298,10 +298,11 @@ impl OwnApp {
             return Err((id.span(), "id: expected a text".to_owned()));
         };
         let id = AppId::new(text.to_string()).map_err(|error| (id.span(), error.to_string()))?;
-        let deserializer =
-            toml::de::ValueDeserializer::from(Spanned::new(element.span(), DeValue::Table(table)));
-        let entry = Entry::deserialize(deserializer)
-            .map_err(|error| (error.span().unwrap_or(element.span()), error.message().to_owned()))?;
+        let at = element.span();
+        let deserializer = toml::de::ValueDeserializer::from(Spanned::new(at.clone(), DeValue::Table(table)));
+        let table = toml::Table::deserialize(deserializer)
+            .map_err(|error| (error.span().unwrap_or(at.clone()), error.message().to_owned()))?;
+        let entry = Entry::from_toml(table).map_err(|message| (at, message))?;
         Ok(Self { id, entry })
     }
 }

@@ -70,7 +70,8 @@ fn read_packages(
 ) {
     let Some(mut file) = look.open(path, STATUS_MAX) else { return };
     let mut malformed = false;
-    let result = for_each_stanza(&mut file, |stanza| match Package::parse(stanza) {
+    let fields = Fields::new();
+    let result = for_each_stanza(&mut file, |stanza| match fields.read(stanza) {
         Some(package) => {
             let grade = if package.status.is_empty() { unless_said } else { grade(package.status) };
             let Some(grade) = grade else { return };
@@ -99,10 +100,10 @@ fn read_packages(
 ///
 /// A package whose triggers are outstanding is configured and works. One that is unpacked or half
 /// done is between two states; the next change of the database says which it became.
-fn grade(status: &str) -> Option<Grade> {
-    match status.split_ascii_whitespace().nth(2)? {
-        "installed" | "triggers-awaited" | "triggers-pending" => Some(Grade::Installed),
-        "config-files" => Some(Grade::Residual),
+fn grade(status: &[u8]) -> Option<Grade> {
+    match status.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).nth(2)? {
+        b"installed" | b"triggers-awaited" | b"triggers-pending" => Some(Grade::Installed),
+        b"config-files" => Some(Grade::Residual),
         _ => None,
     }
 }
@@ -111,42 +112,56 @@ fn grade(status: &str) -> Option<Grade> {
 #[derive(Debug, PartialEq, Eq)]
 struct Package<'a> {
     name: &'a str,
-    status: &'a str,
+    status: &'a [u8],
     version: Option<&'a str>,
     maintainer: Option<&'a str>,
 }
 
-impl<'a> Package<'a> {
-    /// `None` if the text names no package.
-    fn parse(stanza: &'a [u8]) -> Option<Self> {
-        let (mut name, mut status, mut version, mut maintainer) = (None, None, None, None);
-        let mut rest = stanza;
-        while !rest.is_empty()
-            && (name.is_none() || status.is_none() || version.is_none() || maintainer.is_none())
-        {
-            let (line, after) = match memchr(b'\n', rest) {
-                Some(end) => (rest.get(..end)?, rest.get(end + 1..)?),
-                None => (rest, &[][..]),
-            };
-            rest = after;
-            // The database is written by one program, always in this spelling.
-            let (field, value) = if let Some(value) = line.strip_prefix(b"Package:") {
-                (&mut name, value)
-            } else if let Some(value) = line.strip_prefix(b"Status:") {
-                (&mut status, value)
-            } else if let Some(value) = line.strip_prefix(b"Version:") {
-                (&mut version, value)
-            } else if let Some(value) = line.strip_prefix(b"Maintainer:") {
-                (&mut maintainer, value)
-            } else {
-                continue;
-            };
-            if field.is_none() {
-                *field = std::str::from_utf8(value.trim_ascii()).ok().filter(|value| !value.is_empty());
-            }
+/// Finds the fields of a package: the text between them is passed over at once, not line by line.
+#[derive(Debug)]
+struct Fields {
+    name: memmem::Finder<'static>,
+    status: memmem::Finder<'static>,
+    version: memmem::Finder<'static>,
+    maintainer: memmem::Finder<'static>,
+}
+
+impl Fields {
+    /// The spelling is always this one: a single program writes the database. A continued line starts
+    /// with a space, so no text of a field is taken for one.
+    fn new() -> Self {
+        Self {
+            name: memmem::Finder::new("\nPackage:"),
+            status: memmem::Finder::new("\nStatus:"),
+            version: memmem::Finder::new("\nVersion:"),
+            maintainer: memmem::Finder::new("\nMaintainer:"),
         }
-        Some(Self { name: name?, status: status.unwrap_or_default(), version, maintainer })
     }
+
+    /// `None` if the text names no package.
+    fn read<'a>(&self, stanza: &'a [u8]) -> Option<Package<'a>> {
+        Some(Package {
+            name: text(value(stanza, &self.name)?)?,
+            status: value(stanza, &self.status).unwrap_or_default(),
+            version: value(stanza, &self.version).and_then(text),
+            maintainer: value(stanza, &self.maintainer).and_then(text),
+        })
+    }
+}
+
+/// The value of a field, on the one line that it has.
+fn value<'a>(stanza: &'a [u8], field: &memmem::Finder<'_>) -> Option<&'a [u8]> {
+    let key = field.needle();
+    // The first line has no line break before it.
+    let start =
+        if stanza.starts_with(key.get(1..)?) { key.len() - 1 } else { field.find(stanza)? + key.len() };
+    let rest = stanza.get(start..)?;
+    let line = rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?;
+    Some(line.trim_ascii())
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|value| !value.is_empty())
 }
 
 /// Calls `each` for every block of lines between empty lines. Holds one piece at a time: a database
@@ -207,7 +222,7 @@ mod tests {
         let stanza =
             b"Package: gajim\nStatus: hold ok installed\nPriority: optional\nMaintainer: Debian <d@d>\n\
             Version: 1.7.3-1\nDescription: chat\n Version: 9\n Package: other";
-        let package = Package::parse(stanza).unwrap();
+        let package = Fields::new().read(stanza).unwrap();
         assert_eq!((package.name, package.version), ("gajim", Some("1.7.3-1")));
         assert_eq!(package.maintainer, Some("Debian <d@d>"));
         assert_eq!(grade(package.status), Some(Grade::Installed));
@@ -227,7 +242,7 @@ mod tests {
             ("purge ok not-installed", None),
             ("", None),
         ] {
-            assert_eq!(grade(state), expected, "{state:?}");
+            assert_eq!(grade(state.as_bytes()), expected, "{state:?}");
         }
     }
 
@@ -244,7 +259,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
             let _ = for_each_stanza(&mut &*bytes, |stanza| {
-                let _ = Package::parse(stanza);
+                let _ = Fields::new().read(stanza);
             });
         }
 
@@ -255,7 +270,7 @@ mod tests {
             }).collect();
             let mut read = Vec::new();
             for_each_stanza(&mut text.as_bytes(), |stanza| {
-                read.extend(Package::parse(stanza).map(|package| package.name.to_owned()));
+                read.extend(Fields::new().read(stanza).map(|package| package.name.to_owned()));
             }).unwrap();
             prop_assert_eq!(read, names);
         }

@@ -274,6 +274,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_commit_is_on_the_disk_before_it_is_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offchannel.db");
+        prepare(&path, true).unwrap();
+        let connection = connect(&path).unwrap();
+        settle(&connection).unwrap();
+        let setting = |name: &str| -> String {
+            let value = |row: &rusqlite::Row<'_>| {
+                row.get(0).map(|value: rusqlite::types::Value| format!("{value:?}"))
+            };
+            connection.query_row(&format!("PRAGMA {name}"), [], value).unwrap()
+        };
+        let found = ["journal_mode", "synchronous", "foreign_keys", "mmap_size"].map(setting);
+        // No kill of a process shows the second, only a loss of power does. 2 is FULL.
+        assert_eq!(found, ["Text(\"wal\")", "Integer(2)", "Integer(1)", "Integer(0)"]);
+    }
+
+    #[test]
     fn a_statement_is_prepared_once_whatever_its_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("offchannel.db");
