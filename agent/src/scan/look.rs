@@ -119,7 +119,9 @@ impl<'a> Look<'a> {
 
     /// Turns to a place in a user's home folder; `""` is the folder itself.
     pub fn home(&mut self, user: &User, relative: &str) -> PathBuf {
-        self.place = Place::Home(user.scope.clone());
+        if !matches!(&self.place, Place::Home(scope) if *scope == user.scope) {
+            self.place = Place::Home(user.scope.clone());
+        }
         if relative.is_empty() { user.home.clone() } else { user.home.join(relative) }
     }
 
@@ -172,10 +174,12 @@ impl<'a> Look<'a> {
     /// A regular file of at most `limit` bytes, to be read piece by piece.
     pub fn open(&mut self, path: &Path, limit: u64) -> Option<impl Read + use<>> {
         let meta = self.stat(path)?;
+        self.present = true;
         if !meta.is_file() {
+            // Something stands where a database should be: it cannot be said to be absent.
+            self.trouble(Trouble::Malformed);
             return None;
         }
-        self.present = true;
         let result = if meta.len() > limit {
             Err(io::ErrorKind::FileTooLarge.into())
         } else {
@@ -187,9 +191,11 @@ impl<'a> Look<'a> {
     /// Whether a folder holds something of this name that is not a broken link; `true` also if that
     /// is closed to us. Only the folder is noted: it changes when an entry comes or goes.
     pub fn has(&mut self, dir: &Path, name: &str) -> bool {
-        let asked = self.try_stat(dir).and_then(|there| match there {
-            Some(_) => self.real(&dir.join(name)).and_then(std::fs::metadata).map(|_| true),
-            None => Ok(false),
+        let known = matches!(self.asked.get(dir.as_os_str()), Some(Some(_)));
+        let there = if known { Ok(true) } else { self.try_stat(dir).map(|there| there.is_some()) };
+        let asked = there.and_then(|there| match there {
+            true => self.real(&dir.join(name)).and_then(std::fs::metadata).map(|_| true),
+            false => Ok(false),
         });
         asked.unwrap_or_else(|error| !is_absence(&error))
     }
