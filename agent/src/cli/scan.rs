@@ -15,6 +15,7 @@ use super::options::{Format, json};
 use super::place::PlaceArgs;
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
+use crate::platform::processes::is_root;
 use crate::scan::scanner::{Scan, Scanner};
 
 /// Arguments of `scan`.
@@ -202,7 +203,12 @@ fn summary(out: &mut dyn io::Write, scan: &Scan, all: bool) -> io::Result<()> {
             troubled.iter().map(|run| [format!("  {}", run.source), run.health.to_string()]).collect();
         columns(out, &rows)?;
         if troubled.iter().any(|run| run.health.to_string().contains("permission denied")) {
-            writeln!(out, "Run this as root to look at what is closed to you.")?;
+            let what_to_do = if is_root() {
+                "Even root is refused there: by a container, a security module or a network file system."
+            } else {
+                "Run this as root to look at what is closed to you."
+            };
+            writeln!(out, "{what_to_do}")?;
         }
     }
     if all && !absent.is_empty() {
@@ -249,7 +255,7 @@ mod tests {
             text.starts_with("No messaging app found; looked in 1 kinds of places, 1 could not"),
             "{text}"
         );
-        assert!(text.contains("3 home folders: permission denied") && text.contains("as root"), "{text}");
+        assert!(text.contains("3 home folders: permission denied") && text.contains("root"), "{text}");
     }
 
     #[test]

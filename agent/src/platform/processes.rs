@@ -61,6 +61,18 @@ fn uid(_process: &sysinfo::Process) -> Option<u32> {
     None
 }
 
+/// Whether this program runs as root, to whom the system closes nothing by itself.
+#[cfg(unix)]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether this program runs as root, to whom the system closes nothing by itself.
+#[cfg(not(unix))]
+pub fn is_root() -> bool {
+    false
+}
+
 /// The host's own name, as the system gives it; empty if it gives none.
 pub fn host_name() -> String {
     System::host_name().unwrap_or_default()

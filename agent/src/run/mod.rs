@@ -8,11 +8,11 @@ mod core;
 mod events;
 mod inventory;
 mod policy;
-mod unread;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 use std::future::{Future, pending};
 use std::pin::Pin;

@@ -46,7 +46,8 @@ impl LastWhole {
                 Health::Partial(_) | Health::Failed(_) => {}
                 Health::Ok | Health::Absent => {
                     let of_source = |s: &&Sighting| s.source == source.source && s.grade != Grade::Running;
-                    let found: Vec<Sighting> = inventory.sightings.iter().filter(of_source).cloned().collect();
+                    let found: Vec<Sighting> =
+                        inventory.sightings.iter().filter(of_source).cloned().collect();
                     if found.is_empty() {
                         self.0.remove(&source.source);
                     } else {

@@ -41,6 +41,13 @@ pub struct User {
     pub scope: Scope,
 }
 
+impl User {
+    /// A folder in the home folder; `""` is the home folder itself.
+    pub fn folder(&self, relative: &str) -> PathBuf {
+        if relative.is_empty() { self.home.clone() } else { self.home.join(relative) }
+    }
+}
+
 impl Host {
     /// This machine, with its processes.
     pub fn live() -> Self {

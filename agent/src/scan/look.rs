@@ -122,7 +122,7 @@ impl<'a> Look<'a> {
         if !matches!(&self.place, Place::Home(scope) if *scope == user.scope) {
             self.place = Place::Home(user.scope.clone());
         }
-        if relative.is_empty() { user.home.clone() } else { user.home.join(relative) }
+        user.folder(relative)
     }
 
     /// Notes that something at the current place could not be read.

@@ -51,7 +51,7 @@ impl Source for Appimage {
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let system = SYSTEM.iter().map(|folder| host.path(folder));
         let users = host.users();
-        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.home.join(folder)));
+        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.folder(folder)));
         system.chain(home).collect()
     }
 

@@ -73,7 +73,12 @@ fn read_packages(
     let fields = Fields::new();
     let result = for_each_stanza(&mut file, |stanza| match fields.read(stanza) {
         Some(package) => {
-            let grade = if package.status.is_empty() { unless_said } else { grade(package.status) };
+            let grade = if package.status.is_empty() {
+                unless_said
+            } else {
+                // Only packages between two states have the field, so hardly any is searched for it.
+                grade(package.status, || value(stanza, &fields.configured).is_some())
+            };
             let Some(grade) = grade else { return };
             found(&Artefact {
                 namespace: Namespace::Dpkg,
@@ -98,11 +103,13 @@ fn read_packages(
 
 /// What the third word of a status means (dpkg(1), "Package states").
 ///
-/// A package whose triggers are outstanding is configured and works. One that is unpacked or half
-/// done is between two states; the next change of the database says which it became.
-fn grade(status: &[u8]) -> Option<Grade> {
+/// A package whose triggers are outstanding is configured and works. One that is unpacked or half done
+/// is being installed, upgraded or removed: it counts if an earlier version of it was `configured`
+/// (`Config-Version`), so that an upgrade is no removal, and not before that otherwise.
+fn grade(status: &[u8], configured: impl FnOnce() -> bool) -> Option<Grade> {
     match status.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).nth(2)? {
         b"installed" | b"triggers-awaited" | b"triggers-pending" => Some(Grade::Installed),
+        b"unpacked" | b"half-configured" | b"half-installed" => configured().then_some(Grade::Installed),
         b"config-files" => Some(Grade::Residual),
         _ => None,
     }
@@ -124,6 +131,7 @@ struct Fields {
     status: memmem::Finder<'static>,
     version: memmem::Finder<'static>,
     maintainer: memmem::Finder<'static>,
+    configured: memmem::Finder<'static>,
 }
 
 impl Fields {
@@ -135,6 +143,7 @@ impl Fields {
             status: memmem::Finder::new("\nStatus:"),
             version: memmem::Finder::new("\nVersion:"),
             maintainer: memmem::Finder::new("\nMaintainer:"),
+            configured: memmem::Finder::new("\nConfig-Version:"),
         }
     }
 
@@ -225,24 +234,39 @@ mod tests {
         let package = Fields::new().read(stanza).unwrap();
         assert_eq!((package.name, package.version), ("gajim", Some("1.7.3-1")));
         assert_eq!(package.maintainer, Some("Debian <d@d>"));
-        assert_eq!(grade(package.status), Some(Grade::Installed));
+        assert_eq!(grade(package.status, || false), Some(Grade::Installed));
     }
 
     #[test]
     fn only_configured_packages_are_installed() {
-        for (state, expected) in [
-            ("install ok installed", Some(Grade::Installed)),
-            ("install reinstreq installed", Some(Grade::Installed)),
-            ("install ok triggers-pending", Some(Grade::Installed)),
-            ("install ok triggers-awaited", Some(Grade::Installed)),
-            ("deinstall ok config-files", Some(Grade::Residual)),
-            ("install ok unpacked", None),
-            ("install ok half-configured", None),
-            ("install reinstreq half-installed", None),
-            ("purge ok not-installed", None),
-            ("", None),
+        let installed = Some(Grade::Installed);
+        // State, then what it is with and without an earlier version that was configured.
+        for (state, upgrade, fresh) in [
+            ("install ok installed", installed, installed),
+            ("install reinstreq installed", installed, installed),
+            ("install ok triggers-pending", installed, installed),
+            ("install ok triggers-awaited", installed, installed),
+            ("deinstall ok config-files", Some(Grade::Residual), Some(Grade::Residual)),
+            ("install ok unpacked", installed, None),
+            ("install ok half-configured", installed, None),
+            ("install reinstreq half-installed", installed, None),
+            ("purge ok not-installed", None, None),
+            ("", None, None),
         ] {
-            assert_eq!(grade(state.as_bytes()), expected, "{state:?}");
+            assert_eq!(grade(state.as_bytes(), || true), upgrade, "upgrade: {state:?}");
+            assert_eq!(grade(state.as_bytes(), || false), fresh, "fresh: {state:?}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_is_no_removal() {
+        let half = "Package: gajim\nStatus: install ok unpacked\nVersion: 2\n";
+        for (config, expected) in [("Config-Version: 1\n", Some(Grade::Installed)), ("", None)] {
+            let stanza = format!("{half}{config}");
+            let fields = Fields::new();
+            let package = fields.read(stanza.as_bytes()).unwrap();
+            let configured = || value(stanza.as_bytes(), &fields.configured).is_some();
+            assert_eq!(grade(package.status, configured), expected, "{stanza}");
         }
     }
 

@@ -62,7 +62,7 @@ impl Source for Unpacked {
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
-        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.home.join(folder)));
+        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.folder(folder)));
         std::iter::once(host.path("/opt")).chain(home).collect()
     }
 
