@@ -238,6 +238,9 @@ pub enum Change {
 /// A sighting that came or went since the last acknowledged revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
+    /// The revision that it led to, within the epoch of the report that carries it: a collector that has that
+    /// revision has the transition too, even if its answer was lost.
+    pub revision: u64,
     /// When the agent saw it, by the device's clock.
     pub at: Timestamp,
     /// Whether it came or went.
@@ -246,15 +249,22 @@ pub struct Transition {
     pub sighting: Sighting,
 }
 
-/// The transitions from one set of sightings to the next. Both must be normalised.
-pub fn transitions(before: &[Sighting], after: &[Sighting], at: Timestamp) -> Vec<Transition> {
+/// The transitions from one set of sightings to the next, which is that of `revision`. Both must be normalised.
+pub fn transitions(
+    before: &[Sighting],
+    after: &[Sighting],
+    revision: u64,
+    at: Timestamp,
+) -> Vec<Transition> {
     let missing = |list: &[Sighting], sighting: &Sighting| list.binary_search(sighting).is_err();
     let gone = before.iter().filter(|sighting| missing(after, sighting)).map(|sighting| Transition {
+        revision,
         at,
         change: Change::Disappeared,
         sighting: sighting.clone(),
     });
     let new = after.iter().filter(|sighting| missing(before, sighting)).map(|sighting| Transition {
+        revision,
         at,
         change: Change::Appeared,
         sighting: sighting.clone(),
@@ -284,7 +294,7 @@ mod tests {
         let before = [sighting("a"), sighting("b")];
         let after = [sighting("b"), sighting("c")];
         let changes: Vec<_> =
-            transitions(&before, &after, at).into_iter().map(|t| (t.change, t.sighting.identifier)).collect();
+            transitions(&before, &after, 1, at).into_iter().map(|t| (t.change, t.sighting.identifier)).collect();
         assert_eq!(changes, [(Change::Disappeared, "a".to_owned()), (Change::Appeared, "c".to_owned())]);
     }
 

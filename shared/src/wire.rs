@@ -32,9 +32,11 @@ pub const BODY_DECOMPRESSED_MAX: usize = 2 * 1024 * 1024;
 /// Most bytes of an answer that an agent reads.
 pub const ANSWER_MAX: usize = 4 * 1024 * 1024;
 /// Most sightings of an inventory; a device with more is not a device but an attack.
-pub const SIGHTINGS_MAX: usize = 5_000;
+pub const SIGHTINGS_MAX: usize = 1_000;
 /// Most transitions that a report carries; what is lost beyond is counted.
-pub const TRANSITIONS_MAX: usize = 1_000;
+pub const TRANSITIONS_MAX: usize = 500;
+/// Most bytes of any single text that a device says of itself or of what was found on it.
+pub const TEXT_MAX: usize = 1_024;
 
 /// Asks for enrolment. Signed with the device's new key, whose base64 is the `keyid`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -131,7 +131,9 @@ impl Record {
         }
         // Before the first revision there is nothing that anything could have come after.
         if self.revision > 0 {
-            self.transitions.extend(transitions(&self.inventory.sightings, &inventory.sightings, at));
+            let next = self.revision.saturating_add(1);
+            let came_and_went = transitions(&self.inventory.sightings, &inventory.sightings, next, at);
+            self.transitions.extend(came_and_went);
         }
         let mut room = TRANSITIONS_BYTES;
         let newest = self.transitions.iter().rev().take(TRANSITIONS_MAX);
@@ -154,6 +156,9 @@ impl Record {
     pub fn start_epoch(&mut self, epoch: Epoch, why: &str) {
         self.epoch = epoch;
         self.revision = 0;
+        for transition in &mut self.transitions {
+            transition.revision = 1;
+        }
         self.digest = None;
         self.acknowledged = 0;
         self.acknowledged_digest = None;

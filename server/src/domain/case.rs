@@ -23,6 +23,9 @@ pub struct Case {
 /// What a decision changes. The store writes all of it in one transaction, or nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
+    /// The policy version that was judged by. If a newer one was published meanwhile, the store keeps the
+    /// device due.
+    pub policy_version: u64,
     /// The device as it is now.
     pub device: Device,
     /// Findings that are new or changed.

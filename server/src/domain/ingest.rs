@@ -8,14 +8,18 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::ChannelName;
-use offchannel_shared::inventory::{Change, Inventory, Sighting};
-use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TRANSITIONS_MAX};
+use offchannel_shared::device::DeviceFacts;
+use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
+use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX};
 
 use super::alert::{AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
 use super::published::InForce;
 use super::reconcile::Reconciler;
+
+/// Longest host name, in bytes (RFC 1035 allows 253, Windows 255).
+const HOSTNAME_MAX: usize = 255;
 
 /// Why a request about a device is refused. Nothing is written then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +66,8 @@ pub struct Context<'a> {
     pub channels: &'a [ChannelName],
     /// The present instant.
     pub now: Timestamp,
+    /// Since when this collector can be heard by agents: nobody is silent who could not speak.
+    pub serving_since: Timestamp,
 }
 
 /// Takes in a report. `None` if it is on record already.
@@ -77,8 +83,11 @@ pub fn report(
     refuse_retired(&case)?;
     let inventory = checked(report)?;
     let mut cloned = false;
+    // What is on record has these transitions too, even if the agent does not know it.
+    let mut on_record = 0;
     if let Some(last) = &case.device.report {
         if last.epoch == report.epoch {
+            on_record = last.revision;
             let same = last.revision == report.revision && last.digest == report.digest;
             if same && case.device.policy_version == report.policy_version && case.device.goodbye.is_none() {
                 return Ok(None);
@@ -94,10 +103,11 @@ pub fn report(
     let mut work = Reconciler::new(case, context);
     let mut at = work.earliest(context.now);
     let mut step = work.inventory();
+    let mut sightings: BTreeSet<Sighting> = step.sightings.iter().cloned().collect();
+    let owed: Vec<&Transition> = report.transitions.iter().filter(|t| t.revision > on_record).collect();
     // What one scan saw belongs together: an update is an old version that went and a new one that came, and
     // in between the app was not gone.
-    for scan in report.transitions.chunk_by(|one, next| one.at == next.at) {
-        let mut sightings: BTreeSet<Sighting> = step.sightings.iter().cloned().collect();
+    for scan in owed.chunk_by(|one, next| one.revision == next.revision) {
         let mut changed = false;
         for transition in scan {
             // The device's clock may be off: no change lies before the last report or after now.
@@ -108,8 +118,8 @@ pub fn report(
             };
         }
         if changed {
-            step.sightings = sightings.into_iter().collect();
-            work.judge(&step, at, ids);
+            step.sightings = sightings.iter().cloned().collect();
+            work.judge_apps(&step, at, ids);
         }
     }
     let device = &mut work.device;
@@ -143,11 +153,13 @@ pub fn report(
 /// # Errors
 /// [`Refusal::Retired`].
 pub fn evaluate(
-    case: Case,
+    mut case: Case,
     context: &Context<'_>,
     ids: &mut dyn NewIds,
 ) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
+    // A clock that was ahead and was put right must not switch off the watch for silence.
+    case.device.last_seen = case.device.last_seen.min(context.now);
     let mut work = Reconciler::new(case, context);
     let inventory = work.inventory();
     work.judge(&inventory, context.now, ids);
@@ -164,7 +176,7 @@ pub fn heard(
     ids: &mut dyn NewIds,
 ) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
-    case.device.last_seen = case.device.last_seen.max(context.now);
+    case.device.last_seen = context.now;
     case.device.goodbye = None;
     evaluate(case, context, ids)
 }
@@ -180,7 +192,7 @@ pub fn goodbye(
     ids: &mut dyn NewIds,
 ) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
-    case.device.last_seen = case.device.last_seen.max(context.now);
+    case.device.last_seen = context.now;
     case.device.goodbye = Some(Goodbye { reason, at: context.now });
     evaluate(case, context, ids)
 }
@@ -210,6 +222,8 @@ fn checked(report: &ReportRequest) -> Result<Inventory, Refusal> {
     limit("sightings", inventory.sightings.len() + inventory.unlisted.len(), SIGHTINGS_MAX)?;
     limit("sources", inventory.sources.len(), SIGHTINGS_MAX)?;
     limit("transitions", report.transitions.len(), TRANSITIONS_MAX)?;
+    check_facts(&report.facts)?;
+    limit("bytes in one text", longest_text(report), TEXT_MAX)?;
     let mut inventory = inventory.clone();
     inventory.normalise();
     let actual = Digest::of(&inventory);
@@ -219,13 +233,51 @@ fn checked(report: &ReportRequest) -> Result<Inventory, Refusal> {
     Ok(inventory)
 }
 
+/// Refuses facts that are longer than any real device has: they are stored, and copied into every notification.
+///
+/// # Errors
+/// [`Refusal::TooMany`].
+pub fn check_facts(facts: &DeviceFacts) -> Result<(), Refusal> {
+    let texts = [
+        ("bytes in the host name", &facts.hostname, HOSTNAME_MAX),
+        ("bytes in the operating system's name", &facts.os, TEXT_MAX),
+        ("bytes in the architecture", &facts.arch, TEXT_MAX),
+        ("bytes in the machine's hash", &facts.machine, TEXT_MAX),
+    ];
+    match texts.into_iter().find(|(_, text, most)| text.len() > *most) {
+        Some((what, text, most)) => Err(Refusal::TooMany { what, found: text.len(), most }),
+        None => Ok(()),
+    }
+}
+
+/// The length of the longest text of a report, facts aside, in bytes.
+fn longest_text(report: &ReportRequest) -> usize {
+    let of_sighting = |s: &Sighting| {
+        s.source.len().max(s.identifier.len()).max(s.version.as_ref().map_or(0, String::len))
+    };
+    let inventory = &report.inventory;
+    let found = inventory.sightings.iter().map(of_sighting);
+    let owed = report.transitions.iter().map(|transition| of_sighting(&transition.sighting));
+    let unlisted = inventory.unlisted.iter().flat_map(|u| {
+        let optional = [&u.name, &u.version].map(|text| text.as_ref().map_or(0, String::len));
+        let categories = u.categories.iter().map(String::len);
+        categories.chain(optional).chain([u.source.len(), u.identifier.len(), u.categories.len()])
+    });
+    let sources = inventory.sources.iter().map(|source| match &source.health {
+        Health::Ok | Health::Absent => source.source.len(),
+        Health::Partial(why) | Health::Failed(why) => source.source.len().max(why.len()),
+    });
+    let versions = [report.agent_version.len(), report.catalogue_version.len()];
+    found.chain(owed).chain(unlisted).chain(sources).chain(versions).max().unwrap_or_default()
+}
+
 /// The changes from one set of sightings to the next.
 pub(super) fn sighting_changes(
     before: &[Sighting],
     after: &[Sighting],
     at: Timestamp,
 ) -> Vec<SightingChange> {
-    offchannel_shared::inventory::transitions(before, after, at)
+    offchannel_shared::inventory::transitions(before, after, 0, at)
         .into_iter()
         .map(|transition| SightingChange {
             sighting: transition.sighting,

@@ -1,6 +1,7 @@
 //! What is told of a change of an alert, whatever the channel.
 
-use offchannel_shared::inventory::Sighting;
+use offchannel_shared::ids::AppId;
+use offchannel_shared::inventory::Inventory;
 
 use super::alert::{Alert, AlertEvent};
 use super::delivery::{
@@ -14,11 +15,31 @@ pub(super) fn notification(
     event: &AlertEvent,
     alert: &Alert,
     device: &Device,
-    sightings: &[Sighting],
+    present: &Inventory,
     in_force: &InForce,
 ) -> Notification {
-    let name = |id: &str| in_force.catalogue.app(id).map_or(id.to_owned(), |app| app.name.to_string());
-    let of_app = |sighting: &&Sighting| alert.app.as_ref() == Some(&sighting.app);
+    let concerns = |app: &AppId| alert.app.as_ref() == Some(app);
+    // What no entry lists is called what it calls itself.
+    let own_name = |id: &str| present.unlisted.iter().find(|u| u.app.as_str() == id)?.name.clone();
+    let name = |id: &str| match in_force.catalogue.app(id) {
+        Some(app) => app.name.to_string(),
+        None => own_name(id).unwrap_or_else(|| id.to_owned()),
+    };
+    let listed = present.sightings.iter().filter(|s| concerns(&s.app)).map(|s| Evidence {
+        source: s.source.clone(),
+        identifier: s.identifier.clone(),
+        version: s.version.clone(),
+        scope: s.scope.to_string(),
+        grade: s.grade.as_str().to_owned(),
+    });
+    let unlisted = present.unlisted.iter().filter(|u| concerns(&u.app)).map(|u| Evidence {
+        source: u.source.clone(),
+        identifier: u.identifier.clone(),
+        version: u.version.clone(),
+        scope: u.scope.to_string(),
+        grade: u.grade.as_str().to_owned(),
+    });
+    let evidence = listed.chain(unlisted).take(EVIDENCE_MAX).collect();
     Notification {
         action: event.action,
         at: event.at,
@@ -49,17 +70,6 @@ pub(super) fn notification(
                 policy_version: in_force.version,
             }
         }),
-        evidence: sightings
-            .iter()
-            .filter(of_app)
-            .take(EVIDENCE_MAX)
-            .map(|sighting| Evidence {
-                source: sighting.source.clone(),
-                identifier: sighting.identifier.clone(),
-                version: sighting.version.clone(),
-                scope: sighting.scope.to_string(),
-                grade: sighting.grade.as_str().to_owned(),
-            })
-            .collect(),
+        evidence,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId};
-use offchannel_shared::inventory::{Health, Inventory, Sighting};
+use offchannel_shared::inventory::{Health, Inventory};
 use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
 use offchannel_shared::wire::GoodbyeReason;
 
@@ -38,7 +38,8 @@ pub(super) struct Reconciler<'a> {
     context: &'a Context<'a>,
     findings: BTreeMap<FindingId, Finding>,
     alerts: BTreeMap<Key, Alert>,
-    sightings: Vec<Sighting>,
+    /// What is there at the instant that is judged.
+    present: Inventory,
     next_change: Option<Timestamp>,
     touched_findings: BTreeSet<FindingId>,
     touched_alerts: BTreeSet<AlertId>,
@@ -49,13 +50,14 @@ pub(super) struct Reconciler<'a> {
 
 impl<'a> Reconciler<'a> {
     pub(super) fn new(case: Case, context: &'a Context<'a>) -> Self {
-        let sightings = case.device.report.as_ref().map_or(Vec::new(), |r| r.inventory.sightings.clone());
+        let report = case.device.report.as_ref();
+        let present = report.map_or_else(Inventory::default, |report| report.inventory.clone());
         Self {
             device: case.device,
             context,
             findings: case.findings.into_iter().map(|finding| (finding.id.clone(), finding)).collect(),
             alerts: case.alerts.into_iter().map(|alert| (key_of(&alert), alert)).collect(),
-            sightings,
+            present,
             next_change: None,
             touched_findings: BTreeSet::new(),
             touched_alerts: BTreeSet::new(),
@@ -76,10 +78,18 @@ impl<'a> Reconciler<'a> {
         known.min(now)
     }
 
-    /// Puts findings and alerts right for an inventory at an instant.
+    /// Puts findings and alerts right for an inventory now.
     pub(super) fn judge(&mut self, inventory: &Inventory, at: Timestamp, ids: &mut dyn NewIds) {
-        self.changes.extend(sighting_changes(&self.sightings, &inventory.sightings, at));
-        self.sightings.clone_from(&inventory.sightings);
+        self.judge_apps(inventory, at, ids);
+        let conditions = self.device_conditions(inventory, at);
+        self.reconcile_alerts(conditions, |kind| !is_about_app(kind), at, ids);
+    }
+
+    /// Puts findings and alerts about apps right for an inventory at an instant, which may lie in the past.
+    /// What is wrong with the device itself is known for now only.
+    pub(super) fn judge_apps(&mut self, inventory: &Inventory, at: Timestamp, ids: &mut dyn NewIds) {
+        self.changes.extend(sighting_changes(&self.present.sightings, &inventory.sightings, at));
+        self.present.clone_from(inventory);
         let mut evaluation = Evaluation::default();
         // Before the first report nothing is known, and a missing app is not a finding.
         if self.device.report.is_some() || !inventory.sightings.is_empty() {
@@ -94,9 +104,7 @@ impl<'a> Reconciler<'a> {
         }
         self.next_change = evaluation.next_change;
         self.reconcile_findings(&evaluation.judged, at, ids);
-        let mut conditions = self.breaches(at);
-        conditions.extend(self.device_conditions(inventory, at));
-        self.reconcile_alerts(conditions, at, ids);
+        self.reconcile_alerts(self.breaches(at), is_about_app, at, ids);
     }
 
     /// Opens an alert about the device itself that stays until somebody resolves it.
@@ -105,10 +113,16 @@ impl<'a> Reconciler<'a> {
         self.hold((kind, None, None), &condition, at, ids);
     }
 
+    /// From when on the device counts as silent.
+    fn silent_from(&self) -> Timestamp {
+        let heard = self.device.last_seen.max(self.context.serving_since);
+        self.context.in_force.policy.stale_after.after(heard)
+    }
+
     /// Ends all findings and resolves all alerts.
     pub(super) fn close(&mut self, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
-        self.changes.extend(sighting_changes(&self.sightings, &[], at));
-        self.sightings.clear();
+        self.changes.extend(sighting_changes(&self.present.sightings, &[], at));
+        self.present = Inventory::default();
         self.reconcile_findings(&[], at, ids);
         let keys: Vec<Key> = self.alerts.keys().cloned().collect();
         for key in keys {
@@ -119,7 +133,7 @@ impl<'a> Reconciler<'a> {
     /// Everything that has changed, and when the device is to be judged again.
     pub(super) fn finish(mut self) -> Decision {
         let now = self.context.now;
-        let silence = self.context.in_force.policy.stale_after.after(self.device.last_seen);
+        let silence = self.silent_from();
         let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
         let next = breaches.chain([silence]).chain(self.next_change).filter(|at| *at > now).min();
         self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
@@ -128,6 +142,7 @@ impl<'a> Reconciler<'a> {
         let touched = &self.touched_alerts;
         let alerts = self.alerts.into_values().filter(|a| touched.contains(&a.id)).collect();
         Decision {
+            policy_version: self.context.in_force.version,
             device: self.device,
             findings,
             alerts,
@@ -192,7 +207,7 @@ impl<'a> Reconciler<'a> {
     fn device_conditions(&self, inventory: &Inventory, at: Timestamp) -> BTreeMap<Key, Condition> {
         let device = &self.device;
         let uninstalled = device.goodbye.as_ref().is_some_and(|g| g.reason == GoodbyeReason::Uninstall);
-        let silent = self.context.in_force.policy.stale_after.after(device.last_seen) <= at;
+        let silent = self.silent_from() <= at;
         let health = |part: &str| inventory.sources.iter().find(|s| s.source == part).map(|s| &s.health);
         let refused = matches!(health(POLICY_HEALTH), Some(Health::Failed(_)));
         let tampered = matches!(health(STATE_HEALTH), Some(Health::Partial(_) | Health::Failed(_)));
@@ -211,12 +226,15 @@ impl<'a> Reconciler<'a> {
     fn reconcile_alerts(
         &mut self,
         conditions: BTreeMap<Key, Condition>,
+        concerns: impl Fn(AlertKind) -> bool,
         at: Timestamp,
         ids: &mut dyn NewIds,
     ) {
-        let over: Vec<Key> =
-            self.alerts.keys().filter(|key| !conditions.contains_key(key)).cloned().collect();
-        for key in over.iter().filter(|(kind, ..)| *kind != AlertKind::DeviceCloned) {
+        // That a device is cloned is over when somebody says so: no later report proves it.
+        let concerned = |key: &&Key| concerns(key.0) && key.0 != AlertKind::DeviceCloned;
+        let over = self.alerts.keys().filter(concerned).filter(|key| !conditions.contains_key(key));
+        let over: Vec<Key> = over.cloned().collect();
+        for key in &over {
             self.resolve(key, Cause::Removed, at, ids);
         }
         for (key, condition) in conditions {
@@ -272,7 +290,7 @@ impl<'a> Reconciler<'a> {
         self.touched_alerts.insert(alert.id.clone());
         for channel in self.context.channels {
             let notification =
-                notification(&event, alert, &self.device, &self.sightings, self.context.in_force);
+                notification(&event, alert, &self.device, &self.present, self.context.in_force);
             self.deliveries.push(Delivery {
                 id: ids.delivery(),
                 channel: channel.clone(),
@@ -286,6 +304,17 @@ impl<'a> Reconciler<'a> {
             });
         }
         self.events.push(event);
+    }
+}
+
+fn is_about_app(kind: AlertKind) -> bool {
+    match kind {
+        AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => true,
+        AlertKind::DeviceSilent
+        | AlertKind::AgentUninstalled
+        | AlertKind::AgentTampered
+        | AlertKind::DeviceCloned
+        | AlertKind::PolicyRefused => false,
     }
 }
 

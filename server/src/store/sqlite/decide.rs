@@ -4,7 +4,7 @@ use offchannel_shared::ids::DeviceId;
 use rusqlite::Connection;
 
 use super::failure::Failure;
-use super::{alerts, deliveries, devices, findings, sightings};
+use super::{alerts, deliveries, devices, findings, policies, sightings};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::store::{Decide, DecideOutcome};
@@ -30,7 +30,12 @@ pub(super) fn decide(c: &Connection, id: &DeviceId, decide: &Decide) -> Result<D
 }
 
 fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Failure> {
-    devices::update(c, before, &decision.device)?;
+    let mut device = decision.device.clone();
+    if policies::newest(c)? > decision.policy_version {
+        // Judged by a policy that is not the newest any more: what made the device due still does.
+        device.evaluate_at = device.evaluate_at.into_iter().chain(before.evaluate_at).min();
+    }
+    devices::update(c, before, &device)?;
     findings::put(c, &decision.findings)?;
     // Alerts before what refers to them.
     alerts::put(c, &decision.alerts)?;
