@@ -15,7 +15,7 @@ use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AlertId, AppId, ChannelName, DeliveryId, DeviceId, Epoch, FindingId, TokenId};
 use offchannel_shared::inventory::{
-    Change, Grade, Health, Inventory, Scope, Sighting, SourceHealth, Transition,
+    Change, Grade, Health, Inventory, Scope, Sighting, SourceHealth, Transition, Unlisted,
 };
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::parse;
@@ -63,6 +63,7 @@ struct World {
     ids: Ids,
     revision: u64,
     epoch: Epoch,
+    serving_since: Timestamp,
 }
 
 fn at(minute: i64) -> Timestamp {
@@ -89,7 +90,9 @@ fn inventory(apps: &[&str]) -> Inventory {
 }
 
 fn transition(minute: i64, change: Change, app: &str) -> Transition {
-    Transition { at: at(minute), change, sighting: sighting(app) }
+    // Far above every revision on record, so that it is always owed; each scan has its own.
+    let revision = 1_000_000 + u64::try_from(minute + 100_000).unwrap();
+    Transition { revision, at: at(minute), change, sighting: sighting(app) }
 }
 
 impl World {
@@ -121,6 +124,7 @@ impl World {
             ids: Ids(0),
             revision: 0,
             epoch: Epoch::from_random([9; 16]),
+            serving_since: at(0),
         }
     }
 
@@ -146,7 +150,12 @@ impl World {
         minute: i64,
         judge: impl Fn(Case, &Context<'_>, &mut dyn NewIds) -> Result<Option<Decision>, Refusal>,
     ) -> Result<Option<Decision>, Refusal> {
-        let context = Context { in_force: &self.in_force, channels: &self.channels, now: at(minute) };
+        let context = Context {
+            in_force: &self.in_force,
+            channels: &self.channels,
+            now: at(minute),
+            serving_since: self.serving_since,
+        };
         let decision = judge(self.case.clone(), &context, &mut self.ids)?;
         if let Some(decision) = &decision {
             self.case.device = decision.device.clone();
@@ -258,6 +267,91 @@ fn a_repeated_report_changes_nothing() {
     let request = world.request(&inventory(&["telegram"]), Vec::new(), at(1));
     let again = world.decide(2, |case, context, ids| ingest::report(case, &request, context, ids));
     assert_eq!(again, Ok(None));
+}
+
+#[test]
+fn transitions_that_are_on_record_are_not_judged_twice() {
+    let mut world = World::new(POLICY);
+    world.report(1, &[]);
+    let owed = |revision| {
+        let mut both =
+            [transition(5, Change::Appeared, "signal"), transition(6, Change::Disappeared, "signal")];
+        for (transition, revision) in both.iter_mut().zip(revision..) {
+            transition.revision = revision;
+        }
+        both.to_vec()
+    };
+    world.revision = 2;
+    let decision = world.report_with(10, &[], owed(2));
+    assert_eq!(decision.events.len(), 2);
+    // The answer was lost: the next revision carries them once more.
+    let decision = world.report_with(11, &["telegram"], owed(2));
+    assert_eq!(story(&decision, &world), [told(Opened, "telegram", 11)]);
+    assert_eq!(decision.sightings.len(), 1);
+}
+
+#[test]
+fn texts_that_no_device_has_are_refused() {
+    let mut world = World::new(POLICY);
+    world.revision = 1;
+    let mut request = world.request(&inventory(&[]), Vec::new(), at(1));
+    request.facts.hostname = "x".repeat(256);
+    let refused = world.decide(1, |case, context, ids| ingest::report(case, &request, context, ids));
+    let expected = Refusal::TooMany { what: "bytes in the host name", found: 256, most: 255 };
+    assert_eq!(refused, Err(expected));
+    let mut long = inventory(&["telegram"]);
+    long.sightings[0].identifier = "x".repeat(1_025);
+    let request = world.request(&long, Vec::new(), at(1));
+    let refused = world.decide(1, |case, context, ids| ingest::report(case, &request, context, ids));
+    assert!(matches!(refused, Err(Refusal::TooMany { found: 1_025, .. })), "{refused:?}");
+}
+
+#[test]
+fn what_is_told_of_the_past_says_nothing_of_the_device_itself() {
+    let mut world = World::new(POLICY);
+    world.report(1, &[]);
+    world.evaluate(61);
+    let transitions =
+        vec![transition(5, Change::Appeared, "signal"), transition(90, Change::Disappeared, "signal")];
+    let decision = world.report_with(100, &[], transitions);
+    let expected =
+        [told(Opened, "signal", 5), told(Resolved, "signal", 90), told(Resolved, "device-silent", 100)];
+    assert_eq!(story(&decision, &world), expected);
+}
+
+#[test]
+fn nobody_is_silent_while_the_collector_does_not_listen() {
+    let mut world = World::new(POLICY);
+    world.report(1, &[]);
+    world.serving_since = at(200);
+    let decision = world.evaluate(201);
+    assert_eq!((story(&decision, &world), decision.device.evaluate_at), (vec![], Some(at(260))));
+    let decision = world.evaluate(260);
+    assert_eq!(story(&decision, &world), [told(Opened, "device-silent", 260)]);
+}
+
+#[test]
+fn an_app_that_no_entry_lists_is_told_with_its_place() {
+    let mut world = World::new("schema = 1\nname = \"x\"\nunreviewed = \"report\"\n");
+    world.revision = 1;
+    let mut found = inventory(&[]);
+    found.unlisted.push(Unlisted {
+        app: AppId::new("unlisted-acme").unwrap(),
+        source: "desktop-entry".to_owned(),
+        namespace: Namespace::DesktopEntry,
+        identifier: "acme.desktop".to_owned(),
+        scope: Scope::System,
+        grade: Grade::Installed,
+        name: Some("Acme Chat".to_owned()),
+        version: None,
+        categories: vec!["Chat".to_owned()],
+    });
+    let request = world.request(&found, Vec::new(), at(1));
+    let decision =
+        world.decide(1, |case, context, ids| ingest::report(case, &request, context, ids)).unwrap().unwrap();
+    let notification = &decision.deliveries[0].notification;
+    assert_eq!(notification.app.as_ref().unwrap().name, "Acme Chat");
+    assert_eq!(notification.evidence[0].identifier, "acme.desktop");
 }
 
 #[test]

@@ -41,6 +41,26 @@ fn an_agent_takes_a_new_policy_at_its_next_check_in() {
     });
 }
 
+#[test]
+fn a_rule_that_changes_no_inventory_is_judged_without_waiting_for_a_report() {
+    // The agent takes hours to its next check-in: nothing of it can bring the new rule about.
+    let quiet = "schema = 1\nname = \"Publishing\"\nstale_after = \"7d\"\ncheck_in_every = \"24h\"\n";
+    let site = Site::with_policy(quiet);
+    let root = Root::new();
+    let _agent = Agent::running(&site, &root);
+    site.wait_for_report();
+    for version in 2..6 {
+        let rule = format!("channel-{version}");
+        site.publish(&format!(
+            "{quiet}\n[[rule]]\nid = \"{rule}\"\nverdict = \"required\"\napps = [\"microsoft-teams\"]\n"
+        ));
+        let what = format!("an alert of version {version}");
+        site.receiver.wait(&what, |heard| {
+            heard.iter().find(|one| one.kind == "alert.opened" && one.data["rule"]["id"] == *rule).cloned()
+        });
+    }
+}
+
 /// Publishes a policy that must be refused, and sees that nothing came of it.
 #[track_caller]
 fn refused(site: &Site, text: &str, options: &[&str]) -> String {

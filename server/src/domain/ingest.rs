@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::ChannelName;
-use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
 use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX};
 
@@ -89,7 +89,12 @@ pub fn report(
         if last.epoch == report.epoch {
             on_record = last.revision;
             let same = last.revision == report.revision && last.digest == report.digest;
-            if same && case.device.policy_version == report.policy_version && case.device.goodbye.is_none() {
+            let device = &case.device;
+            let as_known = device.policy_version == report.policy_version
+                && device.agent_version == report.agent_version
+                && device.facts == report.facts
+                && device.goodbye.is_none();
+            if same && as_known {
                 return Ok(None);
             }
             if !same && report.revision <= last.revision {
@@ -252,9 +257,8 @@ pub fn check_facts(facts: &DeviceFacts) -> Result<(), Refusal> {
 
 /// The length of the longest text of a report, facts aside, in bytes.
 fn longest_text(report: &ReportRequest) -> usize {
-    let of_sighting = |s: &Sighting| {
-        s.source.len().max(s.identifier.len()).max(s.version.as_ref().map_or(0, String::len))
-    };
+    let of_sighting =
+        |s: &Sighting| s.source.len().max(s.identifier.len()).max(s.version.as_ref().map_or(0, String::len));
     let inventory = &report.inventory;
     let found = inventory.sightings.iter().map(of_sighting);
     let owed = report.transitions.iter().map(|transition| of_sighting(&transition.sighting));

@@ -32,6 +32,7 @@ impl Service {
     /// [`ServiceError::Token`] if the token may not be used, and others.
     pub async fn enrol(&self, request: EnrolRequest) -> Result<EnrolResponse, ServiceError> {
         let in_force = self.in_force()?;
+        ingest::check_facts(&request.facts).map_err(ServiceError::Refused)?;
         let presented = Presented::read(&request.token).map_err(ServiceError::Token)?;
         let now = self.now();
         let device = Device {
@@ -167,9 +168,10 @@ impl Service {
         if let Some(known) = self.0.devices.get(id) {
             return Ok(known);
         }
+        let as_of = self.0.devices.generation();
         let case = self.0.store.case(id).await?.ok_or(ServiceError::DeviceUnknown)?;
         let known = Arc::new(Known::of(&case));
-        self.0.devices.put(id.clone(), Arc::clone(&known));
+        self.0.devices.put(id.clone(), Arc::clone(&known), as_of);
         Ok(known)
     }
 
@@ -186,9 +188,10 @@ impl Service {
         let channels = self.0.channels.clone();
         let seed = random::bytes::<32>()?;
         let now: Timestamp = self.now();
+        let serving_since = self.0.started_at;
         let judge: Box<Judge> = Box::new(judge);
         let decide = Decide(Arc::new(move |case| {
-            let context = Context { in_force: &in_force, channels: &channels, now };
+            let context = Context { in_force: &in_force, channels: &channels, now, serving_since };
             judge(case, &context, &mut DerivedIds::new(seed))
         }));
         let outcome = self.0.store.decide(id, decide).await;

@@ -1,19 +1,28 @@
 //! What happens without anybody asking: time passes, another process changes something.
 
+use std::sync::atomic::Ordering;
+
+use offchannel_shared::error_chain::error_chain;
 use offchannel_shared::ids::{AlertId, DeliveryId, FindingId, Id, Kind};
 use ring::digest::{Context, SHA256};
+use tokio::task::JoinSet;
 
 use super::stats::count;
 use super::{Service, ServiceError};
 use crate::domain::case::NewIds;
 use crate::domain::ingest;
 
+/// Devices that are judged at the same time.
+const AT_ONCE: usize = 64;
+
 impl Service {
     /// Judges devices that are due, at most `limit`; returns how many there were.
     ///
     /// # Errors
-    /// [`ServiceError::Store`] and others; the rest stays due.
+    /// The first [`ServiceError`] of those that could not be judged; they stay due, and hold up no other.
     pub async fn evaluate_due(&self, limit: u32) -> Result<u32, ServiceError> {
+        // What was published by another process is what made them due: they are to be judged by it.
+        self.load_policy().await?;
         if self.in_force().is_err() {
             return Ok(0);
         }
@@ -22,19 +31,36 @@ impl Service {
         if !due.is_empty() {
             self.flush_seen().await?;
         }
-        let mut judged = 0;
-        for device in due {
-            let decided =
-                self.decide(&device, |case, context, ids| ingest::evaluate(case, context, ids)).await;
-            match decided {
-                Ok(_) => judged += 1,
-                // Retired or gone since it was listed.
-                Err(ServiceError::Refused(_) | ServiceError::DeviceUnknown) => {}
-                Err(error) => return Err(error),
+        let (mut judged, mut failed) = (0, None);
+        for some in due.chunks(AT_ONCE) {
+            // Together, so that one commit serves many.
+            let mut running = JoinSet::new();
+            for device in some {
+                let (service, device) = (self.clone(), device.clone());
+                running.spawn(async move {
+                    let judge = |case, context: &ingest::Context<'_>, ids: &mut DerivedIds| {
+                        ingest::evaluate(case, context, ids)
+                    };
+                    let outcome = service.decide(&device, judge).await;
+                    (device, outcome)
+                });
             }
-            count(&self.0.stats.evaluations);
+            while let Some(ended) = running.join_next().await {
+                // A task that was cut off leaves its device due.
+                let Ok((device, outcome)) = ended else { continue };
+                count(&self.0.stats.evaluations);
+                match outcome {
+                    Ok(_) => judged += 1,
+                    // Retired or gone since it was listed.
+                    Err(ServiceError::Refused(_) | ServiceError::DeviceUnknown) => {}
+                    Err(error) => {
+                        tracing::error!(%device, error = %error_chain(&error), "a device could not be judged");
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
         }
-        Ok(judged)
+        failed.map_or(Ok(judged), Err)
     }
 
     /// Writes when devices were heard of.
@@ -59,8 +85,13 @@ impl Service {
     /// [`ServiceError::Store`] and [`ServiceError::StoredPolicy`].
     pub async fn refresh(&self) -> Result<(), ServiceError> {
         if self.0.store.changed_elsewhere().await? {
+            self.0.outdated.store(true, Ordering::SeqCst);
+        }
+        // Once said, it is said no more: what fails now must be tried again.
+        if self.0.outdated.load(Ordering::SeqCst) {
             self.0.devices.clear();
             self.load_policy().await?;
+            self.0.outdated.store(false, Ordering::SeqCst);
             self.nudge();
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What a check-in needs, in memory, so that it touches no disk unless something changed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use offchannel_shared::device::Placement;
@@ -47,28 +47,57 @@ impl Known {
 }
 
 /// Devices by id. An entry is dropped when something about the device is committed.
+///
+/// What is read from the store while something is committed may be old already: it is kept only if nothing
+/// was forgotten since the reading began.
 #[derive(Debug, Default)]
-pub(super) struct DeviceCache(RwLock<BTreeMap<DeviceId, Arc<Known>>>);
+pub(super) struct DeviceCache(RwLock<Devices>);
+
+#[derive(Debug, Default)]
+struct Devices {
+    known: BTreeMap<DeviceId, Arc<Known>>,
+    generation: u64,
+}
 
 impl DeviceCache {
     pub(super) fn get(&self, id: &DeviceId) -> Option<Arc<Known>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.read().known.get(id).cloned()
     }
 
-    pub(super) fn put(&self, id: DeviceId, known: Arc<Known>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, known);
+    /// To be taken before the store is read.
+    pub(super) fn generation(&self) -> u64 {
+        self.read().generation
+    }
+
+    pub(super) fn put(&self, id: DeviceId, known: Arc<Known>, as_of: u64) {
+        let mut devices = self.write();
+        if devices.generation == as_of {
+            devices.known.insert(id, known);
+        }
     }
 
     pub(super) fn forget(&self, id: &DeviceId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let mut devices = self.write();
+        devices.generation = devices.generation.wrapping_add(1);
+        devices.known.remove(id);
     }
 
     pub(super) fn clear(&self) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut devices = self.write();
+        devices.generation = devices.generation.wrapping_add(1);
+        devices.known.clear();
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.read().known.len()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Devices> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Devices> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,7 @@ mod policies;
 mod stats;
 mod tokens;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
@@ -92,6 +93,9 @@ struct Inner {
     bundles: cache::BundleCache,
     seen: cache::SeenDevices,
     changed: watch::Sender<u64>,
+    /// Another process has changed something that was not read yet.
+    outdated: AtomicBool,
+    started_at: Timestamp,
     stats: stats::Counters,
 }
 
@@ -106,6 +110,7 @@ impl Service {
         signing_key: SigningKey,
         channels: Vec<ChannelName>,
     ) -> Result<Self, ServiceError> {
+        let started_at = clock.now();
         let service = Self(Arc::new(Inner {
             store,
             clock,
@@ -116,6 +121,8 @@ impl Service {
             bundles: cache::BundleCache::default(),
             seen: cache::SeenDevices::default(),
             changed: watch::Sender::new(0),
+            outdated: AtomicBool::new(false),
+            started_at,
             stats: stats::Counters::default(),
         }));
         service.load_policy().await?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use offchannel_server::domain::case::Decision;
 use offchannel_server::store::{Store, StoreError};
 use tokio::task::JoinSet;
 
@@ -14,6 +15,7 @@ pub fn all() -> Vec<Behaviour> {
         behaviour("a publication that knows an older version is refused", conflict),
         behaviour("of many publications that know the same version one is taken", race),
         behaviour("a publication makes every active device due", due),
+        behaviour("a device that was judged by an older policy stays due", judged_by_an_older_one),
     ]
 }
 
@@ -74,4 +76,23 @@ async fn due(store: Arc<dyn Store>) {
         found.push(store.device(&device.id).await.unwrap().unwrap().evaluate_at);
     }
     assert_eq!(found, [Some(at(100)), Some(at(100)), Some(at(50)), None]);
+}
+
+async fn judged_by_an_older_one(store: Arc<dyn Store>) {
+    let device = enrolled(&store, 1).await;
+    store.publish(policy("first", 10), None).await.unwrap();
+    store.publish(policy("second", 20), None).await.unwrap();
+    let judge = |policy_version| {
+        let (store, id) = (Arc::clone(&store), device.id.clone());
+        async move {
+            commit(&store, &id, move |mut case| {
+                case.device.evaluate_at = Some(at(500));
+                Decision { policy_version, ..nothing(case.device) }
+            })
+            .await;
+            store.device(&id).await.unwrap().unwrap().evaluate_at
+        }
+    };
+    assert_eq!(judge(1).await, Some(at(10)), "what made it due still does");
+    assert_eq!(judge(2).await, Some(at(500)));
 }

@@ -17,8 +17,7 @@ pub(super) fn publish(
     mut policy: PolicyVersion,
     expected: Option<u64>,
 ) -> Result<PolicyVersion, Failure> {
-    let mut query = c.prepare_cached("SELECT coalesce(max(version), 0) FROM policies")?;
-    let found = query.query_row([], |row| unsigned(row, 0))?;
+    let found = newest(c)?;
     if let Some(expected) = expected.filter(|expected| *expected != found) {
         return Err(Failure::Store(StoreError::Conflict { what: "the policy", expected, found }));
     }
@@ -35,6 +34,12 @@ pub(super) fn publish(
     ])?;
     devices::evaluate_all(c, policy.published_at)?;
     Ok(policy)
+}
+
+/// The newest version; 0 if there is none.
+pub(super) fn newest(c: &Connection) -> Result<u64, Failure> {
+    let mut query = c.prepare_cached("SELECT coalesce(max(version), 0) FROM policies")?;
+    Ok(query.query_row([], |row| unsigned(row, 0))?)
 }
 
 /// One version, or the newest.
