@@ -17,7 +17,7 @@ use offchannel_shared::wire::{EnrolRequest, EnrolResponse, SCHEMA, codes};
 use crate::client::{Answer, Client, ClientError, Outcome, Request, Signer};
 use crate::clock::Clock;
 use crate::identity::{Enrolment, Identity, Seed};
-use crate::run::{AGENT_VERSION, InForce};
+use crate::run::{AGENT_VERSION, InForce, bounded};
 use crate::state::{Folder, Loaded, Memory, Record, StateError};
 
 /// Longest token file that makes sense, in bytes.
@@ -124,8 +124,13 @@ pub async fn enrol(
     let key = seed.key().map_err(EnrolError::Key)?;
     let public_key = key.public().clone();
     let key_id = public_key.to_string();
-    let request =
-        EnrolRequest { schema: SCHEMA, token, public_key, agent_version: AGENT_VERSION.to_owned(), facts };
+    let request = EnrolRequest {
+        schema: SCHEMA,
+        token,
+        public_key,
+        agent_version: AGENT_VERSION.to_owned(),
+        facts: bounded(facts),
+    };
     let request = Request::Enrol(Box::new(request));
     let ask = async |now: Timestamp| {
         let signer = Signer { key: &key, key_id: &key_id, now };

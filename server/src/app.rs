@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use offchannel_shared::ids::ChannelName;
+use offchannel_shared::signing::SigningKey;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -91,6 +93,8 @@ pub struct App {
     pub service: Service,
     clock: Arc<dyn Clock>,
     channels: Vec<Arc<dyn Channel>>,
+    /// The data folder's lock; an admin command works without it.
+    lock: Option<File>,
 }
 
 /// A collector that serves.
@@ -104,7 +108,7 @@ pub struct Running {
     jobs: JobsHandle,
     stop: watch::Sender<bool>,
     store: Arc<dyn Store>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Loads the configuration from the file named, else from the one that the environment names, else from
@@ -120,14 +124,21 @@ pub fn load_config(path: Option<&Path>) -> Result<Loaded, ConfigErrors> {
 }
 
 impl App {
-    /// Opens the data folder for serving: makes it if it is missing, brings the database up to date.
+    /// Opens the data folder for serving: makes it if it is missing, locks it, brings the database up to date,
+    /// and makes the signing key of a new collector.
     ///
     /// # Errors
     /// [`AppError`].
     pub async fn for_serving(config: Config) -> Result<Self, AppError> {
         files::make_private_dir(&config.data_dir)
             .map_err(|source| AppError::DataDir { path: config.data_dir.clone(), source })?;
-        Self::open(config, true).await
+        // Before anything in the folder is touched: a collector that serves from it must not find its
+        // database changed under its hands.
+        let lock = lock(&config.data_dir)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open(&config, &clock, true)?;
+        let signing_key = signing_key(&config.data_dir, store.as_ref()).await?;
+        Self::with(config, clock, store, signing_key, Some(lock)).await
     }
 
     /// Opens the database for an admin command, beside a collector that may be running.
@@ -135,20 +146,24 @@ impl App {
     /// # Errors
     /// [`AppError`].
     pub async fn for_admin(config: Option<&Path>) -> Result<Self, AppError> {
-        Self::open(load_config(config)?.config, false).await
+        let config = load_config(config)?.config;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open(&config, &clock, false)?;
+        Self::with(config, clock, store, keys::passing()?, None).await
     }
 
-    async fn open(config: Config, serving: bool) -> Result<Self, AppError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let Database::Sqlite(path) = &config.database;
-        let options = OpenOptions { create: serving, migrate: serving, now: clock.now() };
-        let store: Arc<dyn Store> = SqliteStore::open(path, &options)?;
-        let signing_key = keys::load_or_make(&config.data_dir)?;
+    async fn with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn Store>,
+        signing_key: SigningKey,
+        lock: Option<File>,
+    ) -> Result<Self, AppError> {
         let enabled = || config.channels.iter().filter(|channel| channel.enabled);
         let names: Vec<ChannelName> = enabled().map(|channel| channel.name.clone()).collect();
         let channels = enabled().map(channels::build).collect::<Result<_, _>>()?;
         let service = Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, names).await?;
-        Ok(Self { config, store, service, clock, channels })
+        Ok(Self { config, store, service, clock, channels, lock })
     }
 
     /// Starts serving agents and working on what is due.
@@ -156,9 +171,9 @@ impl App {
     /// # Errors
     /// [`AppError`].
     pub async fn start(self) -> Result<Running, AppError> {
-        let lock = lock(&self.config.data_dir)?;
         let now = self.clock.now();
         let tls = tls::server_config(&self.config.tls, self.config.public_url.host(), now)?;
+        let expires_at = tls::expires_at(&self.config.tls)?;
         let listener = listen(self.config.listen).await?;
         let address = listener
             .local_addr()
@@ -172,11 +187,15 @@ impl App {
             let router = http::probes(self.service.clone(), &self.config.limits, &metrics);
             servers.push(tokio::spawn(http::serve_plain(plain, router, self.config.limits, stopped.clone())));
         }
+        if let Some(expires_at) = expires_at {
+            let watch = tls::watch_expiry(expires_at, Arc::clone(&self.clock), stopped.clone());
+            servers.push(tokio::spawn(watch));
+        }
         let limits = self.config.limits;
         servers.push(tokio::spawn(http::serve(listener, tls, router, limits, metrics.clone(), stopped)));
         let jobs = jobs::spawn(self.service.clone(), self.channels, self.clock, metrics.clone())
             .map_err(ServiceError::Random)?;
-        Ok(Running { address, metrics, servers, jobs, stop, store: self.store, _lock: lock })
+        Ok(Running { address, metrics, servers, jobs, stop, store: self.store, _lock: self.lock })
     }
 }
 
@@ -189,7 +208,7 @@ impl Running {
         self.stop.send_replace(true);
         for server in self.servers {
             if let Err(error) = server.await {
-                tracing::error!(%error, "a listener ended badly");
+                tracing::error!(%error, "a listener or its watch ended badly");
             }
         }
         self.jobs.stop().await;
@@ -202,13 +221,33 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
     TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })
 }
 
+fn open(config: &Config, clock: &Arc<dyn Clock>, serving: bool) -> Result<Arc<dyn Store>, AppError> {
+    let Database::Sqlite(path) = &config.database;
+    let options = OpenOptions { create: serving, migrate: serving, now: clock.now() };
+    Ok(SqliteStore::open(path, &options)?)
+}
+
+/// The key that policies are signed with. A missing one is made as long as no agent can know another.
+async fn signing_key(data_dir: &Path, store: &dyn Store) -> Result<SigningKey, AppError> {
+    if let Some(key) = keys::load(data_dir)? {
+        return Ok(key);
+    }
+    if store.policy(None).await?.is_some() || !store.devices(None, 1).await?.is_empty() {
+        return Err(keys::missing(data_dir).into());
+    }
+    Ok(keys::make(data_dir)?)
+}
+
 /// Takes the data folder's lock, which ends with the process, however it ends.
 fn lock(data_dir: &Path) -> Result<File, AppError> {
     let path = data_dir.join(LOCK_FILE);
     let failed = |source| AppError::DataDir { path: data_dir.to_owned(), source };
     let mut file =
         File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if error != Errno::WOULDBLOCK {
+            return Err(failed(error.into()));
+        }
         let pid = io::read_to_string(&file).unwrap_or_default();
         let pid = pid.trim();
         let pid = if pid.is_empty() { String::new() } else { format!(" (process {pid})") };
@@ -217,4 +256,28 @@ fn lock(data_dir: &Path) -> Result<File, AppError> {
     file.set_len(0).map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn config(data_dir: &Path) -> Config {
+        let data_dir = Some(data_dir.display().to_string());
+        let overrides = Overrides { data_dir, ..Overrides::default() };
+        Config::load_from(None, BTreeMap::new(), &overrides).unwrap().config
+    }
+
+    #[tokio::test]
+    async fn a_database_is_not_opened_while_another_collector_holds_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        let refused = App::for_serving(config(dir.path())).await.map(|_| ()).unwrap_err();
+        assert!(matches!(refused, AppError::Serving { .. }), "{refused:?}");
+        assert!(!dir.path().join("offchannel.db").exists(), "a database was made or migrated");
+        drop(held);
+        App::for_serving(config(dir.path())).await.unwrap();
+    }
 }

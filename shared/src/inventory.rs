@@ -250,12 +250,7 @@ pub struct Transition {
 }
 
 /// The transitions from one set of sightings to the next, which is that of `revision`. Both must be normalised.
-pub fn transitions(
-    before: &[Sighting],
-    after: &[Sighting],
-    revision: u64,
-    at: Timestamp,
-) -> Vec<Transition> {
+pub fn transitions(before: &[Sighting], after: &[Sighting], revision: u64, at: Timestamp) -> Vec<Transition> {
     let missing = |list: &[Sighting], sighting: &Sighting| list.binary_search(sighting).is_err();
     let gone = before.iter().filter(|sighting| missing(after, sighting)).map(|sighting| Transition {
         revision,
@@ -293,8 +288,10 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let before = [sighting("a"), sighting("b")];
         let after = [sighting("b"), sighting("c")];
-        let changes: Vec<_> =
-            transitions(&before, &after, 1, at).into_iter().map(|t| (t.change, t.sighting.identifier)).collect();
+        let changes: Vec<_> = transitions(&before, &after, 1, at)
+            .into_iter()
+            .map(|t| (t.change, t.sighting.identifier))
+            .collect();
         assert_eq!(changes, [(Change::Disappeared, "a".to_owned()), (Change::Appeared, "c".to_owned())]);
     }
 

@@ -35,7 +35,10 @@ pub fn minimise(
         !required.is_empty() || deciding.first().is_some_and(|rule| rule.verdict == Verdict::Prohibited)
     };
     let unlisted = match policy.unreviewed {
-        Unreviewed::Report => inventory.unlisted.clone(),
+        // Leftovers are no reason to ask, as with the apps that no rule names.
+        Unreviewed::Report => {
+            inventory.unlisted.iter().filter(|found| found.grade != Grade::Residual).cloned().collect()
+        }
         Unreviewed::Ignore => Vec::new(),
     };
     let mut least = Inventory {

@@ -222,6 +222,28 @@ fn only_what_is_asked_about_leaves_the_device() {
     assert_eq!(kept, [("microsoft-teams", Grade::WebApp), ("telegram", Grade::Installed)]);
 }
 
+#[test]
+fn leftovers_of_unlisted_messengers_stay_on_the_device() {
+    let policy = policy("unreviewed = \"report\"\n");
+    let unlisted = |grade| Unlisted {
+        app: AppId::new("unlisted-acme").unwrap(),
+        source: "desktop-entry".to_owned(),
+        namespace: Namespace::DesktopEntry,
+        identifier: "acme.desktop".to_owned(),
+        scope: Scope::System,
+        grade,
+        name: None,
+        version: None,
+        categories: vec!["Chat".to_owned()],
+    };
+    let found = Inventory {
+        unlisted: vec![unlisted(Grade::Installed), unlisted(Grade::Residual)],
+        ..Inventory::default()
+    };
+    let least = minimise(&found, &policy, &Catalogue::built_in(), Platform::Linux, &corporate(), now());
+    assert_eq!(least.unlisted, [unlisted(Grade::Installed)]);
+}
+
 fn any_policy() -> impl Strategy<Value = Policy> {
     let verdict = prop::sample::select(vec!["prohibited", "allowed", "required"]);
     let app = prop::sample::select(vec!["signal", "telegram", "whatsapp", "slack", "microsoft-teams"]);

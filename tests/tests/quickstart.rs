@@ -35,6 +35,16 @@ fn once(folder: &TempDir, root: &Root, port: &Port) -> Value {
     object
 }
 
+/// Waits until a process has ended, whoever its parent is; one that nobody waits for stays as a zombie.
+#[track_caller]
+fn gone(id: u32) {
+    wait_for(&format!("process {id} to end"), || {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or("Z").trim();
+        if state.starts_with(['Z', 'X']) { Ok(()) } else { Err(format!("it is {state}")) }
+    });
+}
+
 /// The processes whose parent this is.
 fn children(parent: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
@@ -213,4 +223,93 @@ fn a_port_in_use_and_a_file_in_place_of_the_folder_are_named() {
     let output = Output::of(quickstart(&folder, &root, &port).arg("--once"));
     let message = output.failure();
     assert!(message.contains("cannot use the data folder") && message.contains("--data"), "{message}");
+}
+
+#[test]
+fn the_agent_ends_with_it_however_it_ends() {
+    let (folder, port, root) = (folder(), Port::reserve(), Root::new());
+    for (number, signal) in [Signal::KILL, Signal::ABORT, Signal::HUP, Signal::QUIT].into_iter().enumerate() {
+        let log = folder.path().join(format!("quickstart-{number}.log"));
+        let mut process =
+            Process::start("offchannel-server quickstart", &mut quickstart(&folder, &root, &port), &log);
+        wait_for("the first report", || {
+            assert_eq!(process.ended(), None, "it ended: {}", process.log());
+            if process.log().contains("Watching.") { Ok(()) } else { Err(process.log()) }
+        });
+        let [agent] = children(process.id())[..] else { panic!("one child: {:?}", children(process.id())) };
+        process.signal(signal);
+        let status = process.wait();
+        let asked = matches!(signal, Signal::HUP | Signal::QUIT);
+        assert_eq!(status.success(), asked, "{signal:?}: {status}: {}", process.log());
+        gone(agent);
+    }
+}
+
+#[test]
+fn a_hangup_that_is_to_be_ignored_is_ignored() {
+    let (folder, port, mut root) = (folder(), Port::reserve(), Root::new());
+    let log = folder.path().join("quickstart.log");
+    let wanted = quickstart(&folder, &root, &port);
+    let mut command = Command::new("/usr/bin/nohup");
+    command.env_clear().arg(wanted.get_program()).args(wanted.get_args());
+    let mut process = Process::start("nohup offchannel-server quickstart", &mut command, &log);
+    wait_for("the first report", || {
+        assert_eq!(process.ended(), None, "it ended: {}", process.log());
+        if process.log().contains("Watching.") { Ok(()) } else { Err(process.log()) }
+    });
+    process.signal(Signal::HUP);
+    root.install("telegram-desktop", "4.6.5+ds-2+b1");
+    wait_for("an alert", || {
+        assert_eq!(process.ended(), None, "it ended: {}", process.log());
+        if process.log().contains("ALERT ") { Ok(()) } else { Err(process.log()) }
+    });
+    assert_eq!(process.stop().code(), Some(0));
+}
+
+#[test]
+fn a_session_that_is_interrupted_before_its_report_has_failed() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let (folder, port, root) = (folder(), Port::reserve(), Root::new());
+    let alone = folder.path().join("offchannel-server");
+    let program = programs::path("offchannel-server");
+    if fs::hard_link(&program, &alone).is_err() {
+        fs::copy(&program, &alone).expect("a copy of the collector");
+    }
+    // An agent that never reports.
+    let agent = folder.path().join("offchannel-agent");
+    fs::write(&agent, "#!/bin/sh\nexec cat\n").expect("a script");
+    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let mut command = Command::new(&alone);
+    command.env_clear().args(quickstart(&folder, &root, &port).arg("--once").get_args());
+    let log = folder.path().join("quickstart.log");
+    let mut process = Process::start("offchannel-server quickstart --once", &mut command, &log);
+    wait_for("the agent", || {
+        assert_eq!(process.ended(), None, "it ended: {}", process.log());
+        if children(process.id()).is_empty() { Err("no child".to_owned()) } else { Ok(()) }
+    });
+    process.signal(Signal::INT);
+    assert_eq!(process.wait().code(), Some(1), "{}", process.log());
+    assert!(process.log().contains("stopped before the first report"), "{}", process.log());
+}
+
+#[test]
+fn what_it_says_to_do_next_can_be_typed() {
+    let (folder, port, root) = (folder(), Port::reserve(), Root::new());
+    let output = Output::of(quickstart(&folder, &root, &port).arg("--once").current_dir(folder.path()));
+    assert_eq!(output.code, 0, "{output:#?}");
+    let (_, next) = output.stdout.split_once("\nNext\n").expect("what to do next");
+    let commands = next.lines().filter(|line| line.contains("offchannel-"));
+    let commands: Vec<&str> =
+        commands.map(|line| line.trim_start().split_once("  ").expect(line).1.trim()).collect();
+    assert!(commands.len() >= 5, "{next}");
+    for wanted in [" explain ", " alert list", " policy publish "] {
+        assert!(commands.iter().any(|command| command.contains(wanted)), "no {wanted:?} in {next}");
+    }
+    for command in commands {
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().env("USER", "tests").current_dir(folder.path()).arg("-c").arg(command);
+        let typed = Output::of(&mut shell);
+        assert_eq!(typed.code, 0, "{command}: {typed:#?}");
+    }
 }

@@ -138,3 +138,29 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
         assert_eq!(output.code, 2, "{arguments:?}: {output:#?}");
     }
 }
+
+#[test]
+fn the_database_is_not_migrated_under_a_collector_that_serves() {
+    let site = Site::serving();
+    let migrated = site.run(&["migrate"]);
+    assert!(migrated.failure().contains("another collector"), "{migrated:#?}");
+}
+
+#[test]
+fn a_signing_key_that_is_missing_is_not_replaced() {
+    let mut site = Site::serving();
+    Device::enrol(&site.client(), &site.token());
+    assert!(site.stop().success());
+    let key = site.data().join("policy-signing.key");
+    let kept = fs::read(&key).expect("the key");
+    fs::remove_file(&key).expect("its removal");
+    // Commands that sign nothing need no key, and make none.
+    assert_eq!(site.devices().len(), 1);
+    assert!(!key.exists(), "`device list` made a key");
+    for refusal in [refused(&site), site.run(&["migrate"]).failure().to_owned()] {
+        assert!(refusal.contains("policy-signing.key is missing: restore it from a backup"), "{refusal}");
+        assert!(!key.exists(), "a key was made that no agent trusts");
+    }
+    fs::write(&key, kept).expect("the key again");
+    site.start();
+}

@@ -6,9 +6,7 @@ use std::io;
 
 use clap::Args;
 use jiff::Timestamp;
-use offchannel_shared::device::DeviceFacts;
-use offchannel_shared::inventory::Inventory;
-use offchannel_shared::minimise::minimise;
+use offchannel_shared::inventory::{Change, Sighting};
 use offchannel_shared::wire::ReportRequest;
 use serde::Serialize;
 
@@ -16,6 +14,7 @@ use super::options::{ConfigArgs, Format, host, json};
 use super::view::View;
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
+use crate::run::{Scanned, preview};
 use crate::scan::scanner::Scanner;
 
 /// What the agent never reads, whatever a policy says: there is no code for it.
@@ -47,7 +46,7 @@ struct Explanation<'a> {
     /// The last report as it was sent, to the letter.
     last_sent: Option<LastSent<'a>>,
     /// What a report would carry now, as far as this account can look.
-    would_be_sent: Option<WouldBeSent>,
+    would_be_sent: Option<ReportRequest>,
     never_read: [&'static str; 8],
 }
 
@@ -58,24 +57,16 @@ struct LastSent<'a> {
     report: &'a ReportRequest,
 }
 
-#[derive(Debug, Serialize)]
-struct WouldBeSent {
-    facts: DeviceFacts,
-    inventory: Inventory,
-}
-
 /// Shows it.
 pub fn run(args: &ExplainArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
     let (config, _) = args.config.load()?;
     let view = View::of(&config)?;
-    let would_be_sent = view.policy.as_ref().map(|policy| {
+    let would_be_sent = view.record.clone().zip(view.policy.as_ref()).and_then(|(record, policy)| {
         let host = host(&config);
-        let (platform, facts) = (host.platform(), host.facts());
-        let found = Scanner::new(host).scan(&policy.catalogue, None, clock).inventory;
-        let bundle = &policy.bundle;
-        let inventory =
-            minimise(&found, &bundle.policy, &policy.catalogue, platform, &bundle.placement, clock.now());
-        WouldBeSent { facts, inventory }
+        let (platform, facts, at) = (host.platform(), host.facts(), clock.now());
+        let inventory = Scanner::new(host).scan(&policy.catalogue, None, clock).inventory;
+        let scanned = Scanned { inventory, facts, coverage: None, at };
+        preview(record, policy, platform, scanned, clock.now())
     });
     let record = view.record.as_ref();
     let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
@@ -109,6 +100,25 @@ fn table(out: &mut dyn io::Write, explanation: &Explanation<'_>) -> Result<(), C
         Some(now) => {
             line("\nA report made now, by what this account can see, would carry:\n")?;
             json(out, now)?;
+            let owed = now.transitions.len();
+            let mut line = |text: &str| writeln!(out, "{text}").map_err(CliError::Output);
+            line(&format!(
+                "\nChanges that the collector has not confirmed yet, and that go with it: {owed}"
+            ))?;
+            for owed in &now.transitions {
+                let what = match owed.change {
+                    Change::Appeared => "appeared",
+                    Change::Disappeared => "disappeared",
+                };
+                let Sighting { app, source, identifier, scope, .. } = &owed.sighting;
+                line(&format!("  {} {app} {what} ({source} {identifier}, {scope})", owed.at))?;
+            }
+            if now.transitions_lost > 0 {
+                line(&format!(
+                    "Older changes that did not fit, of which only the number goes: {}",
+                    now.transitions_lost
+                ))?;
+            }
         }
         None => line("\nNothing would be sent now: there is no policy that asks for anything.")?,
     }

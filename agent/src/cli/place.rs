@@ -32,6 +32,9 @@ pub enum PlaceError {
         #[source]
         cause: io::Error,
     },
+    /// Every source that has something to look at was refused.
+    #[error("none of the places that exist here could be read; {0}")]
+    Closed(&'static str),
     /// Nothing is known of this operating system.
     #[error("this version has no sources for {0}, so it would find nothing and that would mean nothing: it looks at {known}", known = known())]
     NoSources(Platform),
@@ -41,15 +44,19 @@ impl PlaceArgs {
     /// The device.
     pub fn host(&self) -> Result<Host, PlaceError> {
         let live = self.root.is_none() && self.platform.is_none();
-        // An explicit `/` is this machine too.
-        let host = match &self.root {
-            Some(root) if root.as_os_str() != "/" => {
+        let root = match &self.root {
+            Some(root) => {
                 let refused = |cause| PlaceError::Root { path: root.clone(), cause };
                 let absolute = std::path::absolute(root).map_err(refused)?;
                 std::fs::read_dir(&absolute).map_err(refused)?;
-                Host::at(absolute, self.platform.unwrap_or(Platform::Linux))
+                // An explicit `/`, however it is written, is this machine too.
+                Some(absolute.components().collect::<PathBuf>()).filter(|root| root.as_os_str() != "/")
             }
-            _ => {
+            None => None,
+        };
+        let host = match root {
+            Some(root) => Host::at(root, self.platform.unwrap_or(Platform::Linux)),
+            None => {
                 let host = Host::live();
                 match self.platform {
                     Some(platform) if !live && platform != host.platform() => {

@@ -1,5 +1,6 @@
 //! `run`: the daemon.
 
+use std::io;
 use std::path::Path;
 
 use clap::Args;
@@ -31,6 +32,10 @@ const THREADS: usize = 2;
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Stop as by SIGTERM when standard input ends. For a program that runs the agent as its child and must
+    /// not leave it behind, as `offchannel-server quickstart`; not for people, whose terminal is the input.
+    #[arg(long, hide = true)]
+    stop_at_eof: bool,
 }
 
 /// Runs the daemon until the system asks it to end.
@@ -50,14 +55,20 @@ pub fn run(args: &RunArgs, clock: &Clock) -> Result<u8, CliError> {
         .max_blocking_threads(THREADS)
         .build()
         .map_err(CliError::Runtime)?;
-    let done = runtime.block_on(daemon(&config, folder, client, clock));
+    let done = runtime.block_on(daemon(&config, folder, client, clock, args.stop_at_eof));
     // A scan that is under way has nothing to save and must not hold up a shutdown.
     runtime.shutdown_background();
     done.map(|()| 0)
 }
 
-async fn daemon(config: &Config, folder: Folder, client: Client, clock: &Clock) -> Result<(), CliError> {
-    let stop = signals::stop();
+async fn daemon(
+    config: &Config,
+    folder: Folder,
+    client: Client,
+    clock: &Clock,
+    stop_at_eof: bool,
+) -> Result<(), CliError> {
+    let stop = stop(stop_at_eof);
     tokio::pin!(stop);
     let host = host(config);
     let found = tokio::select! {
@@ -89,6 +100,17 @@ async fn daemon(config: &Config, folder: Folder, client: Client, clock: &Clock) 
         }
     };
     crate::run::run(parts, clock, stop).await.map_err(CliError::Run)
+}
+
+/// Completes when the agent is to end.
+async fn stop(at_eof: bool) -> io::Result<()> {
+    if !at_eof {
+        return signals::stop().await;
+    }
+    tokio::select! {
+        stopped = signals::stop() => stopped,
+        ended = signals::input_end() => ended,
+    }
 }
 
 enum Found {

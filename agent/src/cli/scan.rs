@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::columns::columns;
 use super::options::{Format, json};
-use super::place::PlaceArgs;
+use super::place::{PlaceArgs, PlaceError};
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
 use crate::platform::processes::is_root;
@@ -87,7 +87,27 @@ pub fn run(args: &ScanArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8
         Format::Json => json(out, &answer(&scan, &catalogue, platform))?,
         Format::Table => table(out, &scan, &catalogue, args.all).map_err(CliError::Output)?,
     }
-    Ok(0)
+    match every_source_failed(&scan) {
+        true => Err(PlaceError::Closed(what_to_do(&scan)).into()),
+        false => Ok(0),
+    }
+}
+
+/// Whether nothing was found because nothing could be read: a script must not take that for a clean device.
+fn every_source_failed(scan: &Scan) -> bool {
+    let mut looked = scan.runs.iter().filter(|run| run.health != Health::Absent).peekable();
+    looked.peek().is_some() && looked.all(|run| matches!(run.health, Health::Failed(_)))
+}
+
+fn what_to_do(scan: &Scan) -> &'static str {
+    let denied = scan.runs.iter().any(|run| run.health.to_string().contains("permission denied"));
+    match (denied, is_root()) {
+        (false, _) => "the answer says why for each source",
+        (true, false) => "run this as root to look at what is closed to you",
+        (true, true) => {
+            "even root is refused there: by a container, a security module or a network file system"
+        }
+    }
 }
 
 fn answer<'a>(scan: &'a Scan, catalogue: &'a Catalogue, platform: Platform) -> Answer<'a> {
@@ -256,6 +276,24 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("3 home folders: permission denied") && text.contains("root"), "{text}");
+    }
+
+    #[test]
+    fn a_scan_fails_only_if_every_source_that_looked_failed() {
+        let failed = Health::Failed("/home: permission denied".to_owned());
+        for (health, expected) in [
+            (Health::Ok, false),
+            (Health::Absent, false),
+            (Health::Partial("x".to_owned()), false),
+            (failed.clone(), true),
+        ] {
+            assert_eq!(every_source_failed(&scan(None, health.clone())), expected, "{health}");
+        }
+        let mut both = scan(None, failed);
+        both.runs.extend(scan(None, Health::Absent).runs);
+        assert!(every_source_failed(&both), "one failed, and the other has nothing to look at");
+        both.runs.extend(scan(None, Health::Ok).runs);
+        assert!(!every_source_failed(&both));
     }
 
     #[test]

@@ -103,6 +103,18 @@ pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     Ok((file, meta))
 }
 
+/// The number of the user who owns a file; `None` where users have no numbers.
+#[cfg(unix)]
+pub fn owner(meta: &Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::MetadataExt::uid(meta))
+}
+
+/// The number of the user who owns a file; `None` where users have no numbers.
+#[cfg(not(unix))]
+pub fn owner(_meta: &Metadata) -> Option<u32> {
+    None
+}
+
 /// Whether any execute bit is set; always so where files have no such bits.
 #[cfg(unix)]
 pub fn is_executable(meta: &Metadata) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! Neither command lines nor environments are read; they hold secrets.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
@@ -43,12 +44,40 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
             && process.exe().is_none()
     };
     let processes = system.processes().values().filter(|process| !in_kernel(process) && !ended(process));
-    let running = processes.map(|process| Process {
-        program: process.exe().map(PathBuf::from),
-        name: process.name().to_string_lossy().into_owned(),
-        uid: uid(process),
+    let running = processes.filter_map(|process| {
+        Some(Process {
+            program: program(process.exe(), || exe(process.pid().as_u32()))?,
+            name: process.name().to_string_lossy().into_owned(),
+            uid: uid(process),
+        })
     });
     Ok(running.collect())
+}
+
+/// The program of a process, `Some(None)` if it is closed to us, `None` if the process has ended meanwhile:
+/// programs start and end all the time, and that is nothing to complain of.
+fn program(known: Option<&Path>, ask: impl FnOnce() -> io::Result<PathBuf>) -> Option<Option<PathBuf>> {
+    if let Some(path) = known {
+        return Some(Some(path.to_owned()));
+    }
+    match ask() {
+        Ok(path) => Some(Some(path)),
+        // EACCES and EPERM.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(None),
+        Err(_) => None,
+    }
+}
+
+/// Asks the kernel for the program of a process (proc_pid_exe(5)).
+#[cfg(target_os = "linux")]
+fn exe(pid: u32) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe"))
+}
+
+/// Elsewhere there is nothing more to ask than was asked.
+#[cfg(not(target_os = "linux"))]
+fn exe(_pid: u32) -> io::Result<PathBuf> {
+    Err(io::ErrorKind::PermissionDenied.into())
 }
 
 #[cfg(unix)]
@@ -81,6 +110,25 @@ pub fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_told_from_one_that_is_closed() {
+        let error = |kind: io::ErrorKind| move || Err(kind.into());
+        assert_eq!(program(None, error(io::ErrorKind::NotFound)), None);
+        assert_eq!(program(None, error(io::ErrorKind::PermissionDenied)), Some(None));
+        assert_eq!(program(None, || Err(io::Error::from_raw_os_error(3))), None, "ESRCH");
+        let path = PathBuf::from("/bin/sh");
+        assert_eq!(program(None, || Ok(path.clone())), Some(Some(path.clone())));
+        assert_eq!(program(Some(&path), error(io::ErrorKind::NotFound)), Some(Some(path.clone())));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_is_asked_for_the_program_of_a_process() {
+        assert_eq!(exe(std::process::id()).unwrap(), std::env::current_exe().unwrap());
+        // No process has this number (proc_sys_kernel(5): pid_max is at most 2^22).
+        assert_eq!(program(None, || exe(1 << 23)), None);
+    }
 
     #[test]
     fn this_very_program_is_among_the_running_ones() {

@@ -78,10 +78,9 @@ impl Core {
         self.report_wanted = false;
         self.record.acknowledged = request.revision;
         self.record.acknowledged_digest = Some(request.digest.clone());
+        self.record.transitions.retain(|owed| owed.revision > request.revision);
         // What fell off the front since was counted as lost, but has arrived.
-        let rest = report.transitions.saturating_sub(report.dropped).min(self.record.transitions.len());
-        self.record.transitions.drain(..rest);
-        let told = request.transitions_lost.saturating_add(report.dropped as u64);
+        let told = request.transitions_lost.saturating_add(report.dropped);
         self.record.transitions_lost = self.record.transitions_lost.saturating_sub(told);
         self.dirty = true;
     }

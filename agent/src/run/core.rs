@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use offchannel_shared::catalogue::Catalogue;
-use offchannel_shared::device::DeviceFacts;
-use offchannel_shared::inventory::{Health, Inventory};
+use offchannel_shared::device::{DeviceFacts, Platform};
+use offchannel_shared::inventory::{Health, Inventory, Transition};
 use offchannel_shared::signing::Envelope;
 use offchannel_shared::wire::{CheckInRequest, ReportRequest, SCHEMA};
 
 use super::events::{Chance, InFlight, Moment, ScanOrder, Scanned, SentReport, Settings};
-use super::inventory::{OwnHealth, reportable};
+use super::inventory::{OwnHealth, asked_about, bounded, reportable};
 use super::policy::InForce;
 use super::unread::LastWhole;
 use crate::client::Request;
@@ -70,11 +70,15 @@ impl Core {
     /// Starts with what is remembered. The first thing it wants is a scan of everything.
     pub fn new(
         settings: Settings,
-        record: Record,
+        mut record: Record,
         policy: Option<InForce>,
         now: Moment,
         chance: Chance,
     ) -> Self {
+        // The policy is stored before the record that counts it, and outlives a damaged record.
+        let in_force = policy.as_ref().map_or(0, |policy| policy.bundle.version);
+        let raised = in_force > record.policy_version;
+        record.policy_version = record.policy_version.max(in_force);
         let from_policy = policy.as_ref().map(|p| p.bundle.policy.check_in_every.as_seconds());
         let seconds = settings.first_check_in.or(from_policy).unwrap_or(0);
         let interval = schedule::check_in_interval(seconds);
@@ -90,7 +94,7 @@ impl Core {
         let last_whole = LastWhole::of(&record.inventory);
         Self {
             contact_saved: record.last_contact,
-            dirty: settings.unsaved,
+            dirty: settings.unsaved || raised,
             settings,
             record,
             policy,
@@ -100,7 +104,7 @@ impl Core {
             not_before: now.mono,
             report_not_before: now.mono,
             backoff: Backoff::default(),
-            report_wanted: false,
+            report_wanted: raised,
             in_flight: None,
             clock_offset: None,
             judged_at: now.wall,
@@ -308,17 +312,20 @@ impl Core {
         };
         self.judged_at = time;
         let inventory = reportable(found, policy, self.settings.platform, own, time);
-        let (changed, dropped) = self.record.observe(inventory, *at);
-        self.dirty |= changed;
+        let asked = asked_about(self.record.sightings(), policy, self.settings.platform, time);
+        let observed = self.record.observe(inventory, &asked, *at);
+        self.dirty |= observed.changed || observed.forgot;
         // A report that is under way may carry what fell off; it is lost only if that one is.
         let flying = match &mut self.in_flight {
             Some(InFlight::Report(sent)) => Some(sent),
             Some(InFlight::CheckIn) | None => None,
         };
         if let Some(sent) = flying {
-            sent.dropped = sent.dropped.saturating_add(dropped).min(sent.transitions);
+            let carried = |owed: &&Transition| owed.revision <= sent.request.revision;
+            let dropped = observed.dropped.iter().filter(carried).count();
+            sent.dropped = sent.dropped.saturating_add(dropped as u64);
         }
-        if changed {
+        if observed.changed || observed.forgot {
             self.staged = None;
         }
     }
@@ -346,6 +353,7 @@ impl Core {
     /// nothing is reported until everything was looked at again.
     pub(super) fn look_anew(&mut self, now: Moment) {
         self.found = None;
+        self.staged = None;
         self.forget = true;
         self.safety_at = now.mono;
     }
@@ -371,21 +379,7 @@ impl Core {
             return;
         }
         let (Some((_, facts, at)), Some(policy)) = (&self.found, &self.policy) else { return };
-        let Some(digest) = self.record.digest.clone() else { return };
-        let request = ReportRequest {
-            schema: SCHEMA,
-            epoch: self.record.epoch.clone(),
-            revision: self.record.revision,
-            digest,
-            observed_at: *at,
-            policy_version: policy.bundle.version,
-            agent_version: AGENT_VERSION.to_owned(),
-            catalogue_version: Catalogue::version().to_owned(),
-            facts: facts.clone(),
-            inventory: self.record.inventory.clone(),
-            transitions: self.record.transitions.clone(),
-            transitions_lost: self.record.transitions_lost,
-        };
+        let Some(request) = report(&self.record, policy, facts.clone(), *at) else { return };
         // The same report again, later, is no news: a collector that is away for a day must not cost
         // the disk a write for every attempt.
         let same = |sent: &Sent| ReportRequest { observed_at: *at, ..sent.report.clone() } == request;
@@ -393,7 +387,51 @@ impl Core {
             self.record.sent = Some(Sent { at: now.wall, report: request.clone() });
             self.dirty = true;
         }
-        let transitions = request.transitions.len();
-        self.staged = Some(Box::new(SentReport { request, transitions, dropped: 0 }));
+        self.staged = Some(Box::new(SentReport { request, dropped: 0 }));
     }
+}
+
+/// The report of what a record holds; `None` before there is an inventory.
+fn report(record: &Record, policy: &InForce, facts: DeviceFacts, at: Timestamp) -> Option<ReportRequest> {
+    Some(ReportRequest {
+        schema: SCHEMA,
+        epoch: record.epoch.clone(),
+        revision: record.revision,
+        digest: record.digest.clone()?,
+        observed_at: at,
+        policy_version: policy.bundle.version,
+        agent_version: AGENT_VERSION.to_owned(),
+        catalogue_version: Catalogue::version().to_owned(),
+        facts,
+        inventory: record.inventory.clone(),
+        transitions: record.transitions.clone(),
+        transitions_lost: record.transitions_lost,
+    })
+}
+
+/// The report that an agent with this record would make of what was found now, for people to look
+/// at. What only a running agent knows, of the clock and of watching, is as it was last told.
+pub fn preview(
+    mut record: Record,
+    policy: &InForce,
+    platform: Platform,
+    scanned: Scanned,
+    now: Timestamp,
+) -> Option<ReportRequest> {
+    let told = |name: &str| {
+        let source = record.inventory.sources.iter().find(|source| source.source == name);
+        source.map_or(Health::Ok, |source| source.health.clone())
+    };
+    let own = OwnHealth {
+        clock: told("clock"),
+        policy: policy.health(record.policy_refused.as_deref(), now),
+        state: record.note.clone().map_or(Health::Ok, Health::Partial),
+        watch: told("watch"),
+    };
+    let mut found = scanned.inventory;
+    LastWhole::of(&record.inventory).keep(&mut found);
+    let inventory = reportable(&found, policy, platform, own, now);
+    let asked = asked_about(record.sightings(), policy, platform, now);
+    record.observe(inventory, &asked, scanned.at);
+    report(&record, policy, bounded(scanned.facts), scanned.at)
 }

@@ -87,8 +87,6 @@ pub(super) enum InFlight {
 #[derive(Debug, Clone)]
 pub(super) struct SentReport {
     pub(super) request: ReportRequest,
-    /// How many of the record's first transitions it carries.
-    pub(super) transitions: usize,
-    /// How many of those fell off the record's front since.
-    pub(super) dropped: usize,
+    /// How many of the transitions that it carries fell off the record's front since.
+    pub(super) dropped: u64,
 }

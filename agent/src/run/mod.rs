@@ -25,9 +25,9 @@ use offchannel_shared::wire::{GoodbyeReason, GoodbyeRequest, SCHEMA};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-pub use core::{AGENT_VERSION, Core};
+pub use core::{AGENT_VERSION, Core, preview};
 pub use events::{Chance, Moment, ScanOrder, Scanned, Settings};
-pub use inventory::{OwnHealth, reportable};
+pub use inventory::{OwnHealth, bounded, reportable};
 pub use policy::InForce;
 
 use crate::client::{Client, Outcome, Request, Signer};
@@ -245,7 +245,7 @@ fn look(mut eyes: Eyes, order: &ScanOrder, clock: &Clock) -> (Eyes, Scanned) {
         eyes.scanner.forget();
     }
     let scan = eyes.scanner.scan(&order.catalogue, order.only.as_ref(), clock);
-    let facts = eyes.scanner.host().facts();
+    let facts = bounded(eyes.scanner.host().facts());
     (eyes, Scanned { inventory: scan.inventory, facts, coverage, at })
 }
 

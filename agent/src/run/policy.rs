@@ -107,7 +107,8 @@ impl Core {
             }
             return;
         };
-        let at_least = self.record.policy_version;
+        let in_force = self.policy.as_ref().map_or(0, |policy| policy.bundle.version);
+        let at_least = self.record.policy_version.max(in_force);
         match InForce::offered(&envelope, &self.settings.signing_keys, at_least, self.time(now.wall)) {
             Ok(new) => {
                 let old = self.policy.as_ref().map(|policy| &policy.bundle);

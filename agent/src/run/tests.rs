@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use offchannel_shared::ids::Epoch;
 use offchannel_shared::inventory::{Change, Health};
 use offchannel_shared::wire::{CHECK_IN_PATH, REPORT_PATH, codes};
 
-use super::simulation::{Network, World, bundle, key, moment};
+use super::simulation::{Network, World, app, bundle, key, moment};
+use crate::state::Record;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -222,4 +224,65 @@ fn a_rule_that_comes_into_force_is_reported_at_that_instant() {
     assert!(!world.is_known(), "nothing is asked about yet");
     world.pass(Duration::from_secs(2), u32::MAX);
     assert!(world.is_known());
+}
+
+#[test]
+fn an_older_policy_stays_out_when_the_state_is_lost() {
+    let mut world = settled();
+    world.collector.bundle = Some(bundle(6, "", &key(1)));
+    world.pass(6 * MINUTE, u32::MAX);
+    assert_eq!(world.disk.policy_version, 6);
+    // What a damaged state.json leaves; policy.json is whole.
+    world.disk = Record::new(Epoch::from_random([9; 16]));
+    world.collector.bundle = Some(bundle(3, "", &key(1)));
+    world.restart();
+    world.pass(HOUR, u32::MAX);
+    assert_eq!(world.disk.policy_version, 6);
+    assert_eq!(world.collector.current.as_ref().unwrap().policy_version, 6);
+    assert!(matches!(health(&world, "policy"), Health::Failed(why) if why.contains("a policy was refused")));
+}
+
+#[test]
+fn a_kill_between_the_policy_and_the_record_brings_no_older_policy_back() {
+    let mut world = settled();
+    world.collector.bundle = Some(bundle(6, "", &key(1)));
+    // As many steps as it takes to store the policy, and then none.
+    while world.core.poll_policy().is_none() {
+        world.pass(MINUTE, 2);
+    }
+    world.pass(Duration::ZERO, 1);
+    assert_eq!(world.disk.policy_version, 1, "the record is older than the policy");
+    world.collector.bundle = Some(bundle(3, "", &key(1)));
+    world.restart();
+    assert!(world.core.is_unsaved());
+    world.pass(HOUR, u32::MAX);
+    assert_eq!(world.disk.policy_version, 6);
+    assert_eq!(world.collector.current.as_ref().unwrap().policy_version, 6);
+}
+
+#[test]
+fn what_a_new_policy_does_not_ask_about_is_not_told_any_more_and_did_not_disappear() {
+    let mut world = settled();
+    world.toggle(0);
+    world.pass(MINUTE, u32::MAX);
+    assert!(world.is_known());
+    world.collector.transitions.clear();
+    // A change that is still owed when the new policy comes with the answer to a check-in.
+    world.collector.refuse = Some(codes::TOO_LARGE);
+    world.toggle(1);
+    world.pass(Duration::from_secs(2), u32::MAX);
+    assert_eq!(world.disk.transitions.len(), 1);
+    world.collector.refuse = None;
+    world.network = Network::Cut;
+    // It asks about nothing yet.
+    world.collector.bundle = Some(bundle(2, "effective_from = \"2028-01-01\"\n", &key(1)));
+    world.restart();
+    let answer = world.collector.bundle.clone();
+    world.core.offered(answer, moment(world.now));
+    world.network = Network::Works;
+    world.pass(HOUR, u32::MAX);
+    let report = world.collector.current.as_ref().unwrap();
+    assert_eq!((report.policy_version, report.inventory.sightings.len()), (2, 0));
+    assert_eq!(world.collector.transitions, [], "of {} and {}", app(0), app(1));
+    assert_eq!((world.disk.transitions.len(), world.disk.transitions_lost), (0, 0));
 }

@@ -3,60 +3,87 @@
 //! While a source cannot read everything, what it found when it last could is kept, or an alert would be
 //! resolved although nobody has seen the app go. A process is no such thing: that it ran says nothing
 //! about now. The price is that something that is really removed in the meantime is reported gone
-//! only when the source can read again; until then its health says so.
+//! only when the source can read again; until then its health says so. After a restart this holds for
+//! whatever was last reported of a source in trouble, seen or kept: the words of a health do not say
+//! whether two scans were kept from the same files.
 
 use std::collections::BTreeMap;
 
-use offchannel_shared::inventory::{Grade, Health, Inventory, Sighting};
+use offchannel_shared::inventory::{Grade, Health, Inventory, Scope, Sighting};
 
-/// What every source found when it could last read everything.
+/// What every source found when it could last read the place of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastWhole(BTreeMap<String, Vec<Sighting>>);
 
 impl LastWhole {
-    /// What is known from an inventory alone, after a restart.
+    /// What is known from an inventory alone, after a restart. It holds what was kept as well, so
+    /// everything in it counts, however its source was.
     pub fn of(inventory: &Inventory) -> Self {
         let mut whole = Self::default();
-        whole.learn(inventory);
+        for sighting in inventory.sightings.iter().filter(|sighting| lasts(sighting)) {
+            whole.0.entry(sighting.source.clone()).or_default().push(sighting.clone());
+        }
         whole
     }
 
     /// Takes in what was just found, and puts back what could not be read this time.
     pub fn keep(&mut self, inventory: &mut Inventory) {
-        self.learn(inventory);
         let mut kept = Vec::new();
         for source in &inventory.sources {
-            match source.health {
-                Health::Ok | Health::Absent => {}
-                Health::Partial(_) | Health::Failed(_) => {
-                    let known = self.0.get(&source.source).into_iter().flatten();
-                    kept.extend(known.filter(|old| !sees(inventory, old)).cloned());
-                }
-            }
+            let unread = Unread::of(&source.health);
+            let known = self.0.entry(source.source.clone()).or_default();
+            known.retain(|old| unread.covers(&old.scope));
+            kept.extend(known.iter().filter(|old| !sees(inventory, old)).cloned());
+            let read = |s: &&Sighting| s.source == source.source && lasts(s) && !unread.covers(&s.scope);
+            known.extend(inventory.sightings.iter().filter(read).cloned());
         }
         if !kept.is_empty() {
             inventory.sightings.extend(kept);
             inventory.normalise();
         }
     }
+}
 
-    fn learn(&mut self, inventory: &Inventory) {
-        for source in &inventory.sources {
-            match source.health {
-                Health::Partial(_) | Health::Failed(_) => {}
-                Health::Ok | Health::Absent => {
-                    let of_source = |s: &&Sighting| s.source == source.source && s.grade != Grade::Running;
-                    let found: Vec<Sighting> =
-                        inventory.sightings.iter().filter(of_source).cloned().collect();
-                    if found.is_empty() {
-                        self.0.remove(&source.source);
-                    } else {
-                        self.0.insert(source.source.clone(), found);
-                    }
-                }
-            }
+/// Where a source may have missed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    Nothing,
+    /// Only in home folders. Health does not say in whose.
+    Homes,
+    /// Anywhere. Trouble with places of the system can hide what users have too: without the list of
+    /// users, nobody's home folder is looked at.
+    Anything,
+}
+
+impl Unread {
+    fn of(health: &Health) -> Self {
+        match health {
+            Health::Ok | Health::Absent => Self::Nothing,
+            Health::Partial(why) if why.split("; ").all(is_of_homes) => Self::Homes,
+            Health::Partial(_) | Health::Failed(_) => Self::Anything,
         }
     }
+
+    fn covers(self, scope: &Scope) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Homes => matches!(scope, Scope::User(_)),
+            Self::Anything => true,
+        }
+    }
+}
+
+/// Whether a part of a health tells of home folders: `2 home folders: permission denied`. Parts that
+/// tell of the system begin with a path or a word, and come first.
+fn is_of_homes(part: &str) -> bool {
+    let Some((count, what)) = part.split_once(' ') else { return false };
+    let count = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    count && (what.starts_with("home folder: ") || what.starts_with("home folders: "))
+}
+
+/// Whether it is there until it is removed: that a process ran says nothing about now.
+fn lasts(sighting: &Sighting) -> bool {
+    sighting.grade != Grade::Running
 }
 
 /// Whether the same thing is there, in whatever version and grade.
@@ -70,7 +97,7 @@ fn sees(inventory: &Inventory, old: &Sighting) -> bool {
 #[cfg(test)]
 mod tests {
     use offchannel_shared::ids::AppId;
-    use offchannel_shared::inventory::{Scope, SourceHealth};
+    use offchannel_shared::inventory::SourceHealth;
     use offchannel_shared::namespace::Namespace;
 
     use super::*;
@@ -129,5 +156,45 @@ mod tests {
         let mut now = inventory(&health, vec![newer()]);
         whole.keep(&mut now);
         assert_eq!(now.sightings, [sighting("dpkg", "signal", "1", Grade::Installed), newer()]);
+    }
+
+    #[test]
+    fn a_restart_while_a_source_is_in_trouble_forgets_nothing() {
+        let one = || sighting("dpkg", "telegram", "1", Grade::Installed);
+        let ran = sighting("dpkg", "signal", "1", Grade::Running);
+        let record = inventory(&[("dpkg", failed())], vec![one(), ran]);
+        let mut unread = inventory(&[("dpkg", failed())], vec![]);
+        LastWhole::of(&record).keep(&mut unread);
+        assert_eq!(unread.sightings, [one()]);
+    }
+
+    #[test]
+    fn trouble_with_home_folders_hides_nothing_of_the_system() {
+        let mine = || Sighting {
+            scope: Scope::User("u-1".to_owned()),
+            ..sighting("flatpak", "telegram", "1", Grade::Installed)
+        };
+        let system = || sighting("flatpak", "telegram", "1", Grade::Installed);
+        let whole = LastWhole::of(&inventory(&[("flatpak", Health::Ok)], vec![system(), mine()]));
+        let homes = "1 home folder: permission denied; 2 home folders: too many entries";
+        for (why, expected) in [
+            (homes, vec![mine()]),
+            ("/home: permission denied", vec![system(), mine()]),
+            (
+                "/var/lib/flatpak/app: permission denied; 1 home folder: permission denied",
+                vec![system(), mine()],
+            ),
+            ("home folders: permission denied", vec![system(), mine()]),
+        ] {
+            let mut now = inventory(&[("flatpak", Health::Partial(why.to_owned()))], vec![]);
+            whole.clone().keep(&mut now);
+            assert_eq!(now.sightings, expected, "{why}");
+        }
+        let mut whole = LastWhole::default();
+        let homes = Health::Partial(homes.to_owned());
+        whole.keep(&mut inventory(&[("flatpak", homes)], vec![system()]));
+        let mut now = inventory(&[("flatpak", failed())], vec![]);
+        whole.keep(&mut now);
+        assert_eq!(now.sightings, [system()], "what was read beside the trouble is known");
     }
 }

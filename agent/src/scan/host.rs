@@ -63,7 +63,8 @@ impl Host {
 
     /// A mounted disk image or a test tree. It has no processes, and no link leads out of it.
     pub fn at(root: PathBuf, platform: Platform) -> Self {
-        Self::new(root, platform, false)
+        // Paths are compared as text: `image/` and `image/./` are `image`.
+        Self::new(root.components().collect(), platform, false)
     }
 
     fn new(root: PathBuf, platform: Platform, live: bool) -> Self {

@@ -158,11 +158,18 @@ impl<'a> Look<'a> {
 
     /// The whole content of a regular file of at most `limit` bytes.
     pub fn read(&mut self, path: &Path, limit: u64) -> Option<Vec<u8>> {
-        let meta = self.stat(path)?;
-        if !meta.is_file() {
-            return None;
-        }
+        let meta = self.stat(path).filter(Metadata::is_file)?;
         self.present = true;
+        self.read_whole(path, &meta, limit)
+    }
+
+    /// The same for a file that is no place of this source and only says where its places are.
+    pub fn read_aside(&mut self, path: &Path, limit: u64) -> Option<Vec<u8>> {
+        let meta = self.stat(path).filter(Metadata::is_file)?;
+        self.read_whole(path, &meta, limit)
+    }
+
+    fn read_whole(&mut self, path: &Path, meta: &Metadata, limit: u64) -> Option<Vec<u8>> {
         let result = if meta.len() > limit {
             Err(io::ErrorKind::FileTooLarge.into())
         } else {
@@ -189,29 +196,57 @@ impl<'a> Look<'a> {
     }
 
     /// Whether a folder holds something of this name that is not a broken link; `true` also if that
-    /// is closed to us. Only the folder is noted: it changes when an entry comes or goes.
+    /// is closed to us. The folder is noted, which changes when an entry comes or goes; what a link leads
+    /// to is noted as well, for that can go without the folder changing.
     pub fn has(&mut self, dir: &Path, name: &str) -> bool {
         let known = matches!(self.asked.get(dir.as_os_str()), Some(Some(_)));
         let there = if known { Ok(true) } else { self.try_stat(dir).map(|there| there.is_some()) };
         let asked = there.and_then(|there| match there {
-            true => self.real(&dir.join(name)).and_then(std::fs::metadata).map(|_| true),
+            true => self.has_entry(dir, name),
             false => Ok(false),
         });
         asked.unwrap_or_else(|error| !is_absence(&error))
     }
 
-    /// The first bytes of a program that lies in a folder which was listed: a regular file with an
-    /// execute bit. The file itself is not noted.
+    fn has_entry(&mut self, dir: &Path, name: &str) -> io::Result<bool> {
+        let place = self.real(dir)?.join(name);
+        if !std::fs::symlink_metadata(&place)?.is_symlink() {
+            return Ok(true);
+        }
+        let (real, there) = self.locate(&dir.join(name))?;
+        self.asked.insert(real.into_os_string(), there.as_ref().ok().map(Stamp::of));
+        there.map(|_| true)
+    }
+
+    /// The first bytes of a program that lies in a folder which was listed: a regular file in the format
+    /// ELF with an execute bit. One without that bit is noted, and so is one that is named like an
+    /// AppImage: the folder does not change when somebody makes it executable or replaces what is in it.
     pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
-        let real = self.real(path).ok()?;
-        let meta = std::fs::metadata(&real).ok()?;
-        if !meta.is_file() || !is_executable(&meta) {
+        let (real, there) = self.locate(path).ok()?;
+        let Ok(meta) = there else {
+            // A link that leads nowhere yet.
+            self.asked.insert(real.into_os_string(), None);
+            return None;
+        };
+        if !meta.is_file() {
             return None;
         }
-        let mut bytes = Vec::new();
-        let (file, _) = open_regular(&real).map_err(|error| self.trouble(Trouble::of(&error))).ok()?;
-        file.take(count).read_to_end(&mut bytes).map_err(|error| self.trouble(Trouble::of(&error))).ok()?;
-        Some(bytes)
+        let executable = is_executable(&meta);
+        let mut head = Vec::new();
+        let read = open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head));
+        let is_program = head.starts_with(b"\x7fELF");
+        let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("appimage"));
+        if is_program || named {
+            self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
+        }
+        match read {
+            // What is no program is nobody's business, closed or not.
+            Err(error) if executable => {
+                self.trouble(Trouble::of(&error));
+                None
+            }
+            _ => (is_program && executable).then_some(head),
+        }
     }
 
     /// The first bytes of a regular file, fewer if it is shorter.

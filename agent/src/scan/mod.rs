@@ -8,4 +8,5 @@ mod seen;
 pub mod source;
 pub mod sources;
 mod trouble;
+mod user_dirs;
 mod users;

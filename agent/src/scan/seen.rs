@@ -110,6 +110,64 @@ mod tests {
         assert!(!seen.is_unchanged(LATER));
     }
 
+    /// Everything that a source asked for.
+    fn seen_by(host: &Host, id: &str) -> Seen {
+        let source = crate::scan::sources::SOURCES.iter().find(|source| source.id() == id).unwrap();
+        let users = host.users();
+        let mut look = Look::new(host, &users);
+        source.collect(&mut look, &mut |_| {});
+        look.into_parts().0
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_is_made_executable_is_noticed() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let appimage = b"\x7fELF\x02\x01\x01\0AI\x02".as_slice();
+        let elf = b"\x7fELF\x02\x01\x01\0\0\0\0".as_slice();
+        for (source, name, content) in [
+            ("appimage", "Caprine.AppImage", appimage),
+            ("appimage", "Caprine", appimage),
+            // Still being downloaded.
+            ("appimage", "Caprine.AppImage", b""),
+            ("unpacked", "signal-desktop", elf),
+        ] {
+            let (tree, host) = tree();
+            let dir = tree.path().join("home/alice/Downloads");
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("chrome-sandbox"), "").unwrap();
+            fs::write(dir.join(name), content).unwrap();
+            let seen = seen_by(&host, source);
+            assert!(seen.is_unchanged(LATER));
+            fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+            assert!(!seen.is_unchanged(LATER), "{source} did not notice {name}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_whose_link_leads_nowhere_any_more_is_noticed() {
+        let (tree, host) = tree();
+        let make = |path: &str, text: &str| {
+            let path = tree.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        make("usr/share/applications/x.desktop", "[Desktop Entry]\nType=Application\nExec=x\n");
+        make("opt/x/x", "");
+        fs::create_dir_all(tree.path().join("usr/local/bin")).unwrap();
+        std::os::unix::fs::symlink("/opt/x/x", tree.path().join("usr/local/bin/x")).unwrap();
+        let seen = seen_by(&host, "desktop-entry");
+        assert!(seen.is_unchanged(LATER));
+        fs::remove_dir_all(tree.path().join("opt/x")).unwrap();
+        assert!(!seen.is_unchanged(LATER), "the program is gone");
+        let seen = seen_by(&host, "desktop-entry");
+        assert!(seen.is_unchanged(LATER));
+        make("opt/x/x", "");
+        assert!(!seen.is_unchanged(LATER), "the program is back");
+    }
+
     #[test]
     fn nothing_over_the_limit_is_read() {
         let (_tree, host) = tree();

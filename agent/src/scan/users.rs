@@ -1,13 +1,14 @@
 //! Who uses the device: the password file, and the folders in `/home` of users that it does not list
 //! (from a directory service, or left behind).
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::host::{Host, User};
 use super::look::{Kind, Look};
 use super::seen::Seen;
 use super::trouble::Troubles;
+use crate::platform::files::owner;
 
 /// Largest password file that is read.
 const PASSWD_MAX: u64 = 4 * 1024 * 1024;
@@ -17,6 +18,12 @@ const HOMES_MAX: usize = 4096;
 
 /// `nobody`, who is no one.
 const NOBODY: u32 = 65_534;
+
+/// The number from which on users are people.
+const FIRST_PERSON: u32 = 1000;
+
+/// What a file system check makes at the top of a file system; no home.
+const LOST: &str = "lost+found";
 
 /// The users, and how that is known.
 #[derive(Debug, Default)]
@@ -44,13 +51,25 @@ pub(super) fn survey(host: &Host) -> Survey {
         homes.entry(root).or_insert_with(|| ("root".to_owned(), Some(0)));
     }
     let base = look.system("/home");
+    let mut known: BTreeSet<u32> = homes.values().filter_map(|(_, uid)| *uid).collect();
     for entry in look.list(&base, HOMES_MAX) {
-        if entry.name == "lost+found" || matches!(entry.kind, Kind::File | Kind::Other) {
+        if entry.name == LOST || matches!(entry.kind, Kind::File | Kind::Other) {
             continue;
         }
-        let home = host.path(&format!("/home/{}", entry.name));
-        if entry.kind == Kind::Dir || look.is_dir(&home) {
-            homes.entry(home).or_insert((entry.name, None));
+        let folder = host.path(&format!("/home/{}", entry.name));
+        if homes.contains_key(&folder) {
+            continue;
+        }
+        let Some(uid) = owner_of_folder(&mut look, &folder) else { continue };
+        let domain = if uid == Some(0) { homes_of_domain(&mut look, &folder) } else { Vec::new() };
+        let found = match domain.is_empty() {
+            true => vec![(folder, entry.name, uid)],
+            false => domain,
+        };
+        for (home, name, uid) in found {
+            // A person's second folder is not theirs by that person's number: the first has it.
+            let uid = uid.filter(|uid| *uid >= FIRST_PERSON && *uid != NOBODY && known.insert(*uid));
+            homes.entry(home).or_insert((name, uid));
         }
     }
     let user = |(home, (name, uid)): (PathBuf, (String, Option<u32>))| {
@@ -60,6 +79,29 @@ pub(super) fn survey(host: &Host) -> Survey {
     let users = homes.into_iter().map(user).collect();
     let (seen, troubles) = look.into_parts();
     Survey { users, seen, troubles }
+}
+
+/// Who owns a folder, `Some(None)` where that cannot be told; `None` if it is no folder.
+fn owner_of_folder(look: &mut Look<'_>, folder: &Path) -> Option<Option<u32>> {
+    look.stat(folder).filter(|meta| meta.is_dir()).map(|meta| owner(&meta))
+}
+
+/// The homes in a folder that root owns, if it is that of a domain: winbind and sssd make
+/// `/home/DOMAIN/user`. Such a folder holds nothing but folders of people. Their names here are the
+/// domain's and their own: two domains may each have an alice.
+fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, Option<u32>)> {
+    let mut homes = Vec::new();
+    for entry in look.list(domain, HOMES_MAX) {
+        if entry.name == LOST {
+            continue;
+        }
+        let home = domain.join(&entry.name);
+        let uid = if entry.kind == Kind::Dir { owner_of_folder(look, &home).flatten() } else { None };
+        let Some(uid) = uid.filter(|uid| *uid >= FIRST_PERSON) else { return Vec::new() };
+        let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        homes.push((home, format!("{name}/{}", entry.name), Some(uid)));
+    }
+    homes
 }
 
 /// A line of passwd(5).
@@ -111,7 +153,39 @@ mod tests {
         std::fs::write(tree.path().join("home/file"), "").unwrap();
         let users = Host::at(tree.path().to_owned(), Platform::Linux).users();
         let names: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.uid)).collect();
-        assert_eq!(names, [("alice", Some(1000)), ("bob", None), ("root", Some(0))]);
+        // Whoever runs this test owns bob's folder.
+        let me = owner(&std::fs::metadata(tree.path()).unwrap()).filter(|uid| *uid > 1000 && *uid != NOBODY);
+        assert_eq!(names, [("alice", Some(1000)), ("bob", me), ("root", Some(0))]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn homes_of_a_domain_are_found_one_folder_deeper_and_have_their_owner_s_number() {
+        use std::os::unix::fs::chown;
+
+        if !crate::platform::processes::is_root() {
+            // Only root can give folders to others.
+            return;
+        }
+        let tree = tempfile::tempdir().unwrap();
+        let home = |path: &str, uid| {
+            let path = tree.path().join("home").join(path);
+            std::fs::create_dir_all(&path).unwrap();
+            chown(&path, Some(uid), None).unwrap();
+        };
+        home("ACME/alice", 71_001);
+        home("ACME/bob", 71_002);
+        home("carol", 71_003);
+        home("carol/ACME", 71_003);
+        home("shared/data", 0);
+        home("shared/alice", 71_001);
+        let users = Host::at(tree.path().to_owned(), Platform::Linux).users();
+        let names: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.uid)).collect();
+        let (alice, bob) = (("ACME/alice", Some(71_001)), ("ACME/bob", Some(71_002)));
+        assert_eq!(names, [alice, bob, ("carol", Some(71_003)), ("shared", None)]);
+        // What runs as alice is alice's: one person, one pseudonym.
+        let host = Host::at(tree.path().to_owned(), Platform::Linux);
+        assert_eq!(Look::new(&host, &users).scope_of(71_001), users[0].scope);
     }
 
     proptest! {

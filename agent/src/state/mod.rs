@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use files::{Folder, Lock};
-pub use record::{Record, Sent, TRANSITIONS_BYTES, Trouble, json_size};
+pub use record::{Observed, Record, Sent, TRANSITIONS_BYTES, Trouble, json_size};
 
 use crate::identity::{Identity, Seed};
 use crate::platform::storage::Access;

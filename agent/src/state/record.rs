@@ -1,11 +1,11 @@
 //! The content of `state.json`: what was found, what of it the collector has, what is still owed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AppId, Epoch};
-use offchannel_shared::inventory::{Inventory, Transition, transitions};
+use offchannel_shared::inventory::{Inventory, Sighting, Transition, transitions};
 use offchannel_shared::wire::{ReportRequest, TRANSITIONS_MAX};
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,17 @@ pub struct Record {
     pub trouble: Option<Trouble>,
 }
 
+/// What [`Record::observe`] made of what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether it is another inventory than before, and so a new revision.
+    pub changed: bool,
+    /// Whether transitions were forgotten that the policy does not ask about any more.
+    pub forgot: bool,
+    /// Transitions that did not fit any more; they count as lost.
+    pub dropped: Vec<Transition>,
+}
+
 impl Record {
     /// The only form of the file so far.
     pub const SCHEMA: u32 = 1;
@@ -122,25 +133,38 @@ impl Record {
         self.revision == self.acknowledged
     }
 
-    /// Takes what was found now. Returns whether that is another inventory than before, and how many
-    /// transitions were dropped from the front to make room.
-    pub fn observe(&mut self, inventory: Inventory, at: Timestamp) -> (bool, usize) {
+    /// All sightings that are remembered: the last ones and those that are owed.
+    pub fn sightings(&self) -> impl Iterator<Item = &Sighting> {
+        self.inventory.sightings.iter().chain(self.transitions.iter().map(|owed| &owed.sighting))
+    }
+
+    /// Takes what was found now. `asked` are those of [`Record::sightings`] that the policy still asks
+    /// about. The others are forgotten, owed transitions among them: nobody may be told of them any
+    /// more, and they did not go away either.
+    ///
+    /// What a policy newly asks about counts as having appeared, because that is not told from what
+    /// came since.
+    pub fn observe(&mut self, inventory: Inventory, asked: &BTreeSet<Sighting>, at: Timestamp) -> Observed {
+        let owed = self.transitions.len();
+        self.transitions.retain(|owed| asked.contains(&owed.sighting));
+        let forgot = self.transitions.len() != owed;
         let digest = Digest::of(&inventory);
         if self.digest.as_ref() == Some(&digest) {
-            return (false, 0);
+            return Observed { changed: false, forgot, dropped: Vec::new() };
         }
         // Before the first revision there is nothing that anything could have come after.
         if self.revision > 0 {
             let next = self.revision.saturating_add(1);
-            let came_and_went = transitions(&self.inventory.sightings, &inventory.sightings, next, at);
-            self.transitions.extend(came_and_went);
+            let before: Vec<Sighting> =
+                self.inventory.sightings.iter().filter(|old| asked.contains(*old)).cloned().collect();
+            self.transitions.extend(transitions(&before, &inventory.sightings, next, at));
         }
         let mut room = TRANSITIONS_BYTES;
         let newest = self.transitions.iter().rev().take(TRANSITIONS_MAX);
         let kept = newest.take_while(|transition| take(&mut room, json_size(transition))).count();
-        let dropped = self.transitions.len() - kept;
-        self.transitions.drain(..dropped);
-        self.transitions_lost = self.transitions_lost.saturating_add(dropped as u64);
+        let beyond = self.transitions.len() - kept;
+        let dropped: Vec<Transition> = self.transitions.drain(..beyond).collect();
+        self.transitions_lost = self.transitions_lost.saturating_add(dropped.len() as u64);
         let found =
             inventory.sightings.iter().map(|s| &s.app).chain(inventory.unlisted.iter().map(|u| &u.app));
         let seen = |app: &AppId| (app.clone(), self.first_seen.get(app).copied().unwrap_or(at));
@@ -148,7 +172,7 @@ impl Record {
         self.revision = self.revision.saturating_add(1);
         self.digest = Some(digest);
         self.inventory = inventory;
-        (true, dropped)
+        Observed { changed: true, forgot, dropped }
     }
 
     /// Starts a new epoch with what is known now as its first revision. What was not acknowledged in
@@ -181,7 +205,7 @@ fn take(room: &mut usize, size: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use offchannel_shared::inventory::{Change, Grade, Scope, Sighting};
+    use offchannel_shared::inventory::{Change, Grade, Scope};
     use offchannel_shared::namespace::Namespace;
     use proptest::prelude::*;
 
@@ -203,6 +227,12 @@ mod tests {
         inventory
     }
 
+    /// Observes under a policy that asks about everything.
+    fn observe(record: &mut Record, inventory: Inventory, at: Timestamp) -> Observed {
+        let asked = record.sightings().cloned().collect();
+        record.observe(inventory, &asked, at)
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
@@ -211,22 +241,36 @@ mod tests {
     fn an_app_that_came_and_went_unseen_by_the_collector_is_remembered() {
         let mut record = Record::new(Epoch::from_random([1; 16]));
         for (second, apps) in [(1, [].as_slice()), (2, &[7]), (3, &[])] {
-            assert!(record.observe(inventory(apps), at(second)).0);
+            assert!(observe(&mut record, inventory(apps), at(second)).changed);
         }
         assert_eq!(record.revision, 3);
         let changes: Vec<_> = record.transitions.iter().map(|t| (t.at, t.change)).collect();
         assert_eq!(changes, [(at(2), Change::Appeared), (at(3), Change::Disappeared)]);
-        assert!(!record.observe(inventory(&[]), at(4)).0, "the same inventory is no revision");
+        assert!(!observe(&mut record, inventory(&[]), at(4)).changed, "the same inventory is no revision");
     }
 
     #[test]
     fn first_seen_outlives_other_changes_but_not_the_app() {
         let mut record = Record::new(Epoch::from_random([1; 16]));
         for (second, apps) in [(1, [7].as_slice()), (2, &[7, 8]), (3, &[8]), (4, &[7, 8])] {
-            record.observe(inventory(apps), at(second));
+            observe(&mut record, inventory(apps), at(second));
         }
         let seen: Vec<_> = record.first_seen.iter().map(|(app, at)| (app.as_str(), *at)).collect();
         assert_eq!(seen, [("a7", at(4)), ("a8", at(2))]);
+    }
+
+    #[test]
+    fn what_is_not_asked_about_any_more_is_forgotten_and_did_not_go_away() {
+        let mut record = Record::new(Epoch::from_random([1; 16]));
+        observe(&mut record, inventory(&[]), at(1));
+        observe(&mut record, inventory(&[7, 8]), at(2));
+        let only = inventory(&[8]);
+        let asked = only.sightings.iter().cloned().collect();
+        let observed = record.observe(only, &asked, at(3));
+        assert_eq!((observed.changed, observed.forgot), (true, true));
+        let left: Vec<_> = record.transitions.iter().map(|t| (t.change, t.sighting.app.as_str())).collect();
+        assert_eq!(left, [(Change::Appeared, "a8")]);
+        assert_eq!(record.transitions_lost, 0, "what may not be told is not lost");
     }
 
     proptest! {
@@ -235,12 +279,12 @@ mod tests {
             steps in proptest::collection::vec(proptest::collection::btree_set(0u16..600, 0..500), 0..8)
         ) {
             let mut record = Record::new(Epoch::from_random([1; 16]));
-            record.observe(inventory(&[]), at(0));
+            observe(&mut record, inventory(&[]), at(0));
             let mut all = 0;
-            let mut before = std::collections::BTreeSet::new();
+            let mut before = BTreeSet::new();
             for apps in steps {
                 all += apps.symmetric_difference(&before).count() as u64;
-                record.observe(inventory(&apps.iter().copied().collect::<Vec<_>>()), at(1));
+                observe(&mut record, inventory(&apps.iter().copied().collect::<Vec<_>>()), at(1));
                 before = apps;
             }
             prop_assert!(record.transitions.len() <= TRANSITIONS_MAX);

@@ -99,9 +99,18 @@ fn status_and_explain_tell_people_what_is_known_of_them() {
 
     let explained = device.json("explain");
     assert_eq!(explained["last_sent"]["report"], serde_json::to_value(&report).unwrap());
-    assert_eq!(explained["would_be_sent"]["inventory"]["sightings"][0]["app"], "telegram");
+    let mut now = explained["would_be_sent"].clone();
+    now["observed_at"] = explained["last_sent"]["report"]["observed_at"].clone();
+    assert_eq!(now, explained["last_sent"]["report"], "nothing has changed since");
     let text = String::from_utf8(device.call("explain", &[]).stdout).unwrap();
     assert!(text.contains("Never read") && text.contains(report.digest.as_str()), "{text}");
+
+    device.install(&[]);
+    let explained = device.json("explain");
+    let owed = &explained["would_be_sent"]["transitions"][0];
+    assert_eq!((&owed["change"], &owed["sighting"]["app"]), (&"disappeared".into(), &"telegram".into()));
+    let text = String::from_utf8(device.call("explain", &[]).stdout).unwrap();
+    assert!(text.contains("telegram disappeared (dpkg telegram-desktop, system)"), "{text}");
 }
 
 #[test]

@@ -59,6 +59,22 @@ fn a_root_that_cannot_be_looked_at_is_a_failure() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_scan_in_which_nothing_could_be_read_is_a_failure() {
+    let tree = tempfile::tempdir().unwrap();
+    // A link in a circle where the database should be, and nothing else.
+    let status = tree.path().join("var/lib/dpkg/status");
+    std::fs::create_dir_all(status.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("status", status).unwrap();
+    let output = agent(&["scan", "--root", tree.path().to_str().unwrap()]);
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    let (code, text) = (output.status.code(), stdout(&output));
+    assert!(text.contains("1 could not be read") && text.contains("dpkg"), "{text}");
+    assert_eq!(code, Some(1), "{text}{stderr}");
+    assert!(stderr.contains("none of the places that exist here could be read"), "{stderr}");
+}
+
 #[test]
 fn wrong_usage_is_told_from_failure() {
     for args in [

@@ -1,48 +1,21 @@
 //! Trees that are made to mislead, to hang or to fill the agent.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
 
-use crate::support::scan;
+use crate::support::{catalogue_with_acme, health, identifiers, link, scan, tree, write};
 use offchannel_agent::clock::Clock;
 use offchannel_agent::scan::host::Host;
-use offchannel_agent::scan::scanner::{Scan, Scanner};
+use offchannel_agent::scan::scanner::Scanner;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Health;
-use tempfile::TempDir;
+use offchannel_shared::wire::SIGHTINGS_MAX;
 
 const PIDGIN: &str = "[Desktop Entry]\nType=Application\nName=Pidgin\nCategories=InstantMessaging;\n";
 const STATUS: &str = "Package: pidgin\nStatus: install ok installed\nVersion: 2.14\nDescription: x\n";
-
-fn tree() -> TempDir {
-    let tree = tempfile::tempdir().unwrap();
-    write(tree.path(), "etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n");
-    tree
-}
-
-fn write(root: &Path, path: &str, text: &str) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-}
-
-fn link(root: &Path, target: impl AsRef<Path>, path: &str) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    symlink(target, path).unwrap();
-}
-
-fn identifiers(scan: &Scan) -> Vec<&str> {
-    scan.inventory.sightings.iter().map(|sighting| sighting.identifier.as_str()).collect()
-}
-
-fn health(scan: &Scan, source: &str) -> String {
-    scan.runs.iter().find(|run| run.source == source).unwrap().health.to_string()
-}
 
 #[test]
 fn links_of_an_image_lead_to_places_in_the_image() {
@@ -195,4 +168,32 @@ fn users_have_one_pseudonym_wherever_their_apps_are() {
     assert!(scopes.iter().all(|scope| scope.starts_with("user:u-") && *scope == scopes[0]), "{scopes:?}");
     let facts = Host::at(tree.path().to_owned(), Platform::Linux).facts();
     assert_eq!(facts.machine.len(), 64);
+}
+
+#[test]
+fn a_list_of_a_million_extensions_is_read_one_by_one_and_larger_ones_are_said() {
+    let tree = tree();
+    let list = "home/alice/.mozilla/firefox/x.default/extensions.json";
+    let catalogue = catalogue_with_acme();
+    let acme = |version: usize| {
+        format!(
+            r#"{{"id":"chat@acme.example","version":"{version}","type":"extension","location":"app-profile","active":true}}"#
+        )
+    };
+    let filler = |bytes: usize| r#"{"id":""},"#.repeat(bytes / 10);
+    write(tree.path(), list, &format!("{{\"addons\":[{}{}]}}", filler(3 << 20), acme(1)));
+    let found = scan(tree.path(), &catalogue);
+    assert_eq!(identifiers(&found), ["chat@acme.example"]);
+    assert_eq!(health(&found, "firefox-extension"), "ok");
+
+    write(tree.path(), list, &format!("{{\"addons\":[{}{}]}}", filler(16 << 20), acme(1)));
+    let found = scan(tree.path(), &catalogue);
+    assert_eq!(identifiers(&found), [] as [&str; 0]);
+    assert_eq!(health(&found, "firefox-extension"), "partial: 1 home folder: a file is too large");
+
+    let many: Vec<String> = (0..3000).map(acme).collect();
+    write(tree.path(), list, &format!("{{\"addons\":[{}]}}", many.join(",")));
+    let found = scan(tree.path(), &catalogue);
+    assert_eq!(found.inventory.sightings.len(), SIGHTINGS_MAX);
+    assert_eq!(health(&found, "firefox-extension"), "partial: messaging apps: too many entries");
 }

@@ -4,5 +4,7 @@
 mod command;
 #[cfg(unix)]
 mod hostile;
+#[cfg(unix)]
+mod places;
 mod sources;
 mod support;

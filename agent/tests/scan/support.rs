@@ -1,6 +1,7 @@
 //! What the tests of scanning share.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use offchannel_agent::clock::Clock;
@@ -10,6 +11,7 @@ use offchannel_shared::catalogue::{Catalogue, Entry};
 use offchannel_shared::device::Platform;
 use offchannel_shared::ids::AppId;
 use offchannel_shared::inventory::Scope;
+use tempfile::TempDir;
 
 /// A tree of `tests/fixtures/homes`.
 pub fn fixture(tree: &str) -> PathBuf {
@@ -62,4 +64,36 @@ pub fn catalogue_with_acme() -> Catalogue {
     )
     .unwrap();
     Catalogue::with_overlay(&BTreeMap::from([(AppId::new("acme-chat").unwrap(), entry)])).unwrap()
+}
+
+/// An empty tree with one user, alice.
+pub fn tree() -> TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    write(tree.path(), "etc/passwd", "alice:x:1000:1000::/home/alice:/bin/sh\n");
+    tree
+}
+
+/// Writes a file and the folders that it is in.
+pub fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Makes a link to `target`.
+#[cfg(unix)]
+pub fn link(root: &Path, target: impl AsRef<Path>, path: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(target, path).unwrap();
+}
+
+/// The identifiers of all sightings, in the order of reports.
+pub fn identifiers(scan: &Scan) -> Vec<&str> {
+    scan.inventory.sightings.iter().map(|sighting| sighting.identifier.as_str()).collect()
+}
+
+/// How a source fared.
+pub fn health(scan: &Scan, source: &str) -> String {
+    scan.runs.iter().find(|run| run.source == source).unwrap().health.to_string()
 }

@@ -34,6 +34,9 @@ pub(super) enum DeliveryCommand {
     Retry {
         /// The delivery's id, as `delivery list` shows it.
         id: DeliveryId,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }
 
@@ -47,13 +50,23 @@ pub(super) async fn run(command: DeliveryCommand, app: &App, out: &mut dyn Write
             };
             list(DeliveryFilter { states, limit }, format, app, out).await?;
         }
-        DeliveryCommand::Retry { id } => {
+        DeliveryCommand::Retry { id, format } => {
             let delivery = app.service.retry_delivery(&id).await?;
-            writeln!(
-                out,
-                "Delivery {id} to {} is pending again; the running collector tries it.",
-                delivery.channel
-            )?;
+            match format {
+                Format::Json => {
+                    #[derive(Serialize)]
+                    struct Retried<'a> {
+                        schema: u32,
+                        delivery: DeliveryJson<'a>,
+                    }
+                    json(out, &Retried { schema: SCHEMA, delivery: (&delivery).into() })?;
+                }
+                Format::Table => writeln!(
+                    out,
+                    "Delivery {id} to {} is pending again; the running collector tries it.",
+                    delivery.channel
+                )?,
+            }
         }
     }
     Ok(EXIT_OK)

@@ -38,6 +38,9 @@ pub(super) enum DeviceCommand {
     Retire {
         /// The device's id, as `device list` shows it.
         id: DeviceId,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }
 
@@ -52,12 +55,23 @@ pub(super) async fn run(command: DeviceCommand, app: &App, out: &mut dyn Write) 
                 Format::Table => text::device(out, &view, &in_force)?,
             }
         }
-        DeviceCommand::Retire { id } => {
+        DeviceCommand::Retire { id, format } => {
             app.service.retire_device(&id).await?;
-            writeln!(
-                out,
-                "Device {id} is retired. Its requests are refused from now on; its history is kept."
-            )?;
+            match format {
+                Format::Json => {
+                    #[derive(Serialize)]
+                    struct Retired<'a> {
+                        schema: u32,
+                        device: DeviceJson<'a>,
+                    }
+                    let view = app.service.device(&id).await?;
+                    json(out, &Retired { schema: SCHEMA, device: (&view).into() })?;
+                }
+                Format::Table => writeln!(
+                    out,
+                    "Device {id} is retired. Its requests are refused from now on; its history is kept."
+                )?,
+            }
         }
     }
     Ok(EXIT_OK)

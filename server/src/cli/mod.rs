@@ -52,7 +52,11 @@ enum Command {
     /// Bring the database to this program's schema, without serving.
     Migrate,
     /// Check the configuration file and say what is in force.
-    CheckConfig,
+    CheckConfig {
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: output::Format,
+    },
     /// Enrolment tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -139,7 +143,7 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
         Command::Quickstart(args) => Ok(quickstart::run(args, out).await?),
         Command::Serve => serve::serve(config).await,
         Command::Migrate => serve::migrate(config, out).await,
-        Command::CheckConfig => serve::check_config(config, out),
+        Command::CheckConfig { format } => serve::check_config(config, format, out),
         Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(&args, out),
         Command::Token(command) => with_app(config, async |app| token::run(command, &app, out).await).await,
         Command::Policy(command) => with_app(config, async |app| policy::run(command, &app, out).await).await,

@@ -4,10 +4,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use offchannel_shared::error_chain::error_chain;
-use tokio::signal::unix::{SignalKind, signal};
+use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::output::{Format, json};
+use super::view::SCHEMA;
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::{App, AppError, load_config};
+use crate::config::Loaded;
 use crate::telemetry;
 
 pub(super) async fn serve(config: Option<&Path>) -> Result<u8, CliError> {
@@ -32,16 +36,41 @@ pub(super) async fn serve(config: Option<&Path>) -> Result<u8, CliError> {
     Ok(EXIT_OK)
 }
 
-/// Resolves when the process is asked to stop.
+/// Resolves when the process is asked to stop: by the system, by Ctrl-C or Ctrl-\ in its terminal, or
+/// because the terminal is gone.
 pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = unless_ignored(SignalKind::hangup())?;
+    let mut quit = unless_ignored(SignalKind::quit())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = heard(&mut hangup) => {}
+            () = heard(&mut quit) => {}
         }
     })
+}
+
+/// The signal, unless whoever started this process had it ignored, as `nohup` does with a hangup: listening
+/// would undo that.
+fn unless_ignored(kind: SignalKind) -> io::Result<Option<Signal>> {
+    // A line like `SigIgn:\t0000000000001001`, see proc_pid_status(5). Where there is none, nothing is ignored.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let bit =
+        u32::try_from(kind.as_raw_value()).ok().and_then(|number| 1_u64.checked_shl(number.checked_sub(1)?));
+    let ignored = mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0);
+    if ignored { Ok(None) } else { signal(kind).map(Some) }
+}
+
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
 }
 
 pub(super) async fn migrate(config: Option<&Path>, out: &mut dyn Write) -> Result<u8, CliError> {
@@ -52,8 +81,52 @@ pub(super) async fn migrate(config: Option<&Path>, out: &mut dyn Write) -> Resul
     Ok(EXIT_OK)
 }
 
-pub(super) fn check_config(config: Option<&Path>, out: &mut dyn Write) -> Result<u8, CliError> {
+/// What `check-config` says. Errors are told on standard error in either form.
+#[derive(Serialize)]
+struct Checked<'a> {
+    schema: u32,
+    good: bool,
+    warnings: Vec<String>,
+    listen: String,
+    public_url: String,
+    data_dir: String,
+    channels: Vec<CheckedChannel<'a>>,
+}
+
+#[derive(Serialize)]
+struct CheckedChannel<'a> {
+    name: &'a str,
+    enabled: bool,
+}
+
+fn checked(loaded: &Loaded) -> Checked<'_> {
+    let config = &loaded.config;
+    Checked {
+        schema: SCHEMA,
+        good: loaded.warnings.is_empty(),
+        warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
+        listen: config.listen.to_string(),
+        public_url: config.public_url.to_string(),
+        data_dir: config.data_dir.display().to_string(),
+        channels: config
+            .channels
+            .iter()
+            .map(|channel| CheckedChannel { name: channel.name.as_str(), enabled: channel.enabled })
+            .collect(),
+    }
+}
+
+pub(super) fn check_config(
+    config: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<u8, CliError> {
     let loaded = load_config(config).map_err(AppError::Config)?;
+    if format == Format::Json {
+        let checked = checked(&loaded);
+        json(out, &checked)?;
+        return Ok(if checked.good { EXIT_OK } else { EXIT_FAILED });
+    }
     for warning in &loaded.warnings {
         writeln!(out, "{warning}")?;
     }

@@ -7,6 +7,7 @@ use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::inventory::{Grade, Health, Inventory};
 
 use super::output::{Table, counted, instant, printable};
+use crate::domain::device::Status;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::published::InForce;
 use crate::service::DeviceView;
@@ -22,7 +23,8 @@ pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io:
     let known: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
     writeln!(out, "Device   {name} ({})", known.join(", "))?;
     writeln!(out, "Id       {}", device.id)?;
-    writeln!(out, "Status   {} as of {}", view.status, instant(view.as_of))?;
+    let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };
+    writeln!(out, "Status   {status} as of {}", instant(view.as_of))?;
     writeln!(out, "Policy   {:?}, version {}", printable(&in_force.policy.name), in_force.version)?;
     if let Some(at) = device.retired_at {
         writeln!(out, "Retired  {}", instant(at))?;
@@ -75,7 +77,7 @@ fn found(out: &mut dyn Write, inventory: &Inventory, catalogue: &Catalogue) -> i
                 writeln!(
                     out,
                     "  Not everything could be read: {} {}",
-                    source.source,
+                    printable(&source.source),
                     printable(&health.to_string())
                 )?;
             }
@@ -87,7 +89,7 @@ fn found(out: &mut dyn Write, inventory: &Inventory, catalogue: &Catalogue) -> i
 /// The findings, those of one rule and kind together: the reason is read once.
 fn findings(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::Result<()> {
     if view.findings.is_empty() {
-        return writeln!(out, "Findings: none. The policy is met.\n");
+        return writeln!(out, "Findings: {}\n", without_findings(view));
     }
     let mut groups: BTreeMap<_, Vec<&Finding>> = BTreeMap::new();
     for finding in &view.findings {
@@ -134,6 +136,21 @@ fn findings(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::R
         }
     }
     writeln!(out)
+}
+
+/// What may be said of a device without findings: only a report that is recent says that the policy is met.
+fn without_findings(view: &DeviceView) -> String {
+    let device = &view.device;
+    let Some(report) = &device.report else { return "not known, nothing was reported.".to_owned() };
+    let reported = instant(report.received_at);
+    if let Some(at) = device.retired_at {
+        format!("none as of the last report ({reported}); the device was retired {}.", instant(at))
+    } else if view.status == Status::Stale {
+        let seen = instant(device.last_seen);
+        format!("none as of the last report ({reported}); not heard of since {seen}, so it is not known now.")
+    } else {
+        "none. The policy is met.".to_owned()
+    }
 }
 
 fn alerts(out: &mut dyn Write, view: &DeviceView, catalogue: &Catalogue) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! `token create`, `token list`, `token revoke`.
 
+use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use offchannel_shared::device::{Ownership, Placement};
@@ -13,7 +15,6 @@ use super::output::{Format, Table, instant, json};
 use super::view::{SCHEMA, TokenJson};
 use super::{CliError, EXIT_OK};
 use crate::app::App;
-use crate::files;
 use crate::service::TokenRequest;
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,9 @@ pub(super) enum TokenCommand {
     Revoke {
         /// The token's id, as `token list` shows it.
         id: TokenId,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
 }
 
@@ -62,29 +66,74 @@ pub(super) async fn run(command: TokenCommand, app: &App, out: &mut dyn Write) -
     match command {
         TokenCommand::Create(args) => create(args, app, out).await?,
         TokenCommand::List { format } => list(format, app, out).await?,
-        TokenCommand::Revoke { id } => {
-            let token = app.service.revoke_token(&id).await?;
-            let at = token.revoked_at.map_or_else(String::new, |at| format!(" at {}", instant(at)));
-            writeln!(out, "Token {id} was revoked{at}. Devices that enrolled with it stay enrolled.")?;
-        }
+        TokenCommand::Revoke { id, format } => revoke(&id, format, app, out).await?,
     }
     Ok(EXIT_OK)
 }
 
-async fn create(args: CreateArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
-    if let Some(path) = &args.out {
-        // Before the token is made: one that nobody has seen must not stay behind.
-        let taken = || std::io::Error::new(std::io::ErrorKind::AlreadyExists, "the file exists already");
-        if path.exists() {
-            return Err(CliError::Write { path: path.clone(), source: taken() });
+async fn revoke(id: &TokenId, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let token = app.service.revoke_token(id).await?;
+    match format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct Revoked<'a> {
+                schema: u32,
+                token: TokenJson<'a>,
+            }
+            json(out, &Revoked { schema: SCHEMA, token: (&token).into() })?;
+        }
+        Format::Table => {
+            let at = token.revoked_at.map_or_else(String::new, |at| format!(" at {}", instant(at)));
+            writeln!(out, "Token {id} was revoked{at}. Devices that enrolled with it stay enrolled.")?;
         }
     }
+    Ok(())
+}
+
+/// A file that was made for a token, and is removed again unless the token is in it.
+struct NewFile {
+    file: File,
+    path: PathBuf,
+    written: bool,
+}
+
+impl NewFile {
+    /// Makes the file, which only its owner can read. One that exists is left alone.
+    fn create(path: &Path) -> Result<Self, CliError> {
+        let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+        let file = file.map_err(|source| CliError::Write { path: path.to_owned(), source })?;
+        Ok(Self { file, path: path.to_owned(), written: false })
+    }
+
+    fn write(mut self, text: &str) -> Result<(), CliError> {
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
+        self.written = written.is_ok();
+        written.map_err(|source| CliError::Write { path: self.path.clone(), source })
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.written {
+            // Empty or cut off, so of no use; the error that counts is told already.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+async fn create(args: CreateArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    // Before the token is made: one that nobody has seen must not stay behind.
+    let file = args.out.as_deref().map(NewFile::create).transpose()?;
     let placement = Placement { ownership: args.ownership, units: args.units };
     let request = TokenRequest { label: args.label, placement, max_uses: args.uses, life: args.expires };
     let made = app.service.create_token(request).await?;
-    if let Some(path) = &args.out {
-        files::write_private(path, format!("{}\n", made.text).as_bytes())
-            .map_err(|source| CliError::Write { path: path.clone(), source })?;
+    if let Some(file) = file
+        && let Err(error) = file.write(&format!("{}\n", made.text))
+    {
+        // The text is lost, so the token must be, too. If that fails as well, the first error counts:
+        // nobody has the text, and `token list` shows the token.
+        let _ = app.service.revoke_token(&made.token.id).await;
+        return Err(error);
     }
     match args.format {
         Format::Json => {

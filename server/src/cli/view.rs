@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::device::{Goodbye, Status};
+use crate::domain::device::Goodbye;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::published::{InForce, PolicyVersion};
 use crate::domain::token::Token;
@@ -28,7 +28,7 @@ pub struct DeviceJson<'a> {
     arch: &'a str,
     ownership: Ownership,
     units: Vec<&'a str>,
-    status: Status,
+    status: &'static str,
     as_of: Timestamp,
     agent_version: &'a str,
     policy_version: u64,
@@ -51,7 +51,8 @@ impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
             arch: &device.facts.arch,
             ownership: device.placement.ownership,
             units: device.placement.units.iter().map(|unit| unit.as_str()).collect(),
-            status: view.status,
+            // As `device list` and `device show` say it: how a retired device stood is of no use.
+            status: if device.retired_at.is_some() { "retired" } else { view.status.as_str() },
             as_of: view.as_of,
             agent_version: &device.agent_version,
             policy_version: device.policy_version,

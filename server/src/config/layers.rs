@@ -43,25 +43,19 @@ pub(super) struct Section {
     pub(super) settings: BTreeMap<String, Setting>,
 }
 
-/// The settings that were given on the command line; they win over everything.
+/// The settings that `quickstart` takes from the command line; they win over everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {
     /// `--listen`.
     pub listen: Option<String>,
     /// `--data`.
     pub data_dir: Option<String>,
-    /// `--public-url`.
-    pub public_url: Option<String>,
 }
 
 impl Overrides {
     /// Key, flag and value of each setting.
     fn given(&self) -> impl Iterator<Item = (&'static str, &'static str, &String)> {
-        let all = [
-            ("listen", "--listen", &self.listen),
-            ("data_dir", "--data", &self.data_dir),
-            ("public_url", "--public-url", &self.public_url),
-        ];
+        let all = [("listen", "--listen", &self.listen), ("data_dir", "--data", &self.data_dir)];
         all.into_iter().filter_map(|(key, flag, value)| Some((key, flag, value.as_ref()?)))
     }
 }

@@ -137,7 +137,7 @@ impl From<ServiceError> for Refusal {
             ServiceError::Schema(_) => Self::schema_unknown(&error),
             ServiceError::Invalid(why) => Self::malformed(why),
             ServiceError::NoPolicy => Self::unavailable("no policy is in force here yet: come back later"),
-            ServiceError::Store(StoreError::Full | StoreError::Closed) => {
+            ServiceError::Store(StoreError::Full | StoreError::Busy | StoreError::Closed) => {
                 tracing::error!(error = %error_chain(&error), "a request could not be served");
                 Self::unavailable("the collector cannot store anything at the moment: come back later")
             }
@@ -158,5 +158,19 @@ impl IntoResponse for Refusal {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_busy_full_or_closed_is_a_reason_to_come_back() {
+        for error in [StoreError::Busy, StoreError::Full, StoreError::Closed] {
+            let refusal = Refusal::from(ServiceError::Store(error));
+            assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE, "{refusal:?}");
+            assert_eq!(refusal.retry_after, Some(RETRY_AFTER), "{refusal:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use crate::files;
 
@@ -137,11 +137,14 @@ impl Folder {
         let file = File::options().create(true).append(true).open(&log);
         let file = file.map_err(|source| AgentError::Write { path: log.clone(), source })?;
         let start = |source| AgentError::Start { program: program.to_owned(), source };
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .arg("run")
             .arg("--config")
             .arg(config)
-            .stdin(Stdio::null())
+            // Its input ends with this process, however that ends: nobody else could end the agent after a
+            // SIGKILL, and a second one would find the state folder in use.
+            .arg("--stop-at-eof")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))
             // Ctrl-C in the terminal reaches this program alone, which then ends both in order.
@@ -149,7 +152,8 @@ impl Folder {
             .kill_on_drop(true)
             .spawn()
             .map_err(start)?;
-        Ok(Agent { child, log })
+        let input = child.stdin.take();
+        Ok(Agent { child, _input: input, log })
     }
 }
 
@@ -157,6 +161,8 @@ impl Folder {
 #[derive(Debug)]
 pub(super) struct Agent {
     child: Child,
+    /// Kept open, and apart from the child: waiting for a child closes the input that it holds.
+    _input: Option<ChildStdin>,
     log: PathBuf,
 }
 

@@ -84,6 +84,9 @@ pub enum QuickstartError {
         /// The agent's log.
         log: PathBuf,
     },
+    /// Asked to stop before there was anything to tell.
+    #[error("stopped before the first report was judged")]
+    Interrupted,
     /// Signals cannot be received.
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
@@ -110,9 +113,11 @@ pub async fn run(args: QuickstartArgs, out: &mut (dyn Write + Send)) -> Result<u
     let running = app.start().await?;
     let session = async {
         let mut agent = begin(&program, &started, &service, &running, &data).await?;
+        let place = summary::Place { address: running.address, data: &data, agent: &program };
         let outcome = tokio::select! {
-            outcome = follow(&args, &mut agent, &service, &running, &data, before, out) => outcome,
-            () = &mut stop => Ok(()),
+            outcome = follow(&args, &mut agent, &service, &place, before, out) => outcome,
+            // `--once` promises a report; without it, stopping is how it ends.
+            () = &mut stop => if args.once { Err(QuickstartError::Interrupted) } else { Ok(()) },
         };
         let stopped = agent.stop().await;
         outcome.and(stopped.map_err(Into::into))
@@ -155,43 +160,41 @@ async fn follow(
     args: &QuickstartArgs,
     agent: &mut Agent,
     service: &Service,
-    running: &Running,
-    data: &std::path::Path,
+    place: &summary::Place<'_>,
     started: Timestamp,
     out: &mut (dyn Write + Send),
 ) -> Result<(), QuickstartError> {
-    let mut sequence = live::last_sequence(service).await?;
-    let view = first_report(agent, service, started).await?;
+    let (sequence, view) = first_report(agent, service, started).await?;
     let in_force = service.in_force()?;
     match args.format {
         Format::Json => summary::json(out, &view, &in_force)?,
-        Format::Table => summary::table(out, &view, &in_force, running.address, data, args.once)?,
+        Format::Table => summary::table(out, &view, &in_force, place, args.once)?,
     }
     out.flush()?;
     if args.once {
         return Ok(());
     }
-    // What happened up to the summary is in it.
-    sequence = sequence.max(live::last_sequence(service).await?);
     tokio::select! {
         outcome = live::show(service, sequence, args.format, out) => outcome,
         ended = agent.ended() => Err(ended.into()),
     }
 }
 
-/// Waits until the agent of this session has been heard of and its report was judged.
+/// Waits until the agent of this session has been heard of and its report was judged. Also tells where
+/// the history was before the device was read: what comes after may be missing in it, and is to be shown.
 async fn first_report(
     agent: &mut Agent,
     service: &Service,
     started: Timestamp,
-) -> Result<DeviceView, QuickstartError> {
+) -> Result<(u64, DeviceView), QuickstartError> {
     let log = agent.log().to_owned();
     let heard = async {
         let mut every = tokio::time::interval(LOOK_EVERY);
         loop {
             every.tick().await;
             let Some(id) = agent_device(service, started).await? else { continue };
-            return Ok(service.device(&id).await?);
+            let sequence = live::last_sequence(service).await?;
+            return Ok((sequence, service.device(&id).await?));
         }
     };
     tokio::select! {
@@ -229,7 +232,6 @@ fn config(args: &QuickstartArgs, data: &std::path::Path) -> Result<Config, Quick
     let overrides = Overrides {
         listen: Some(args.listen.to_string()),
         data_dir: Some(data.join("server").display().to_string()),
-        ..Overrides::default()
     };
     // Nothing of the environment or of an installed collector: a try-out stands alone.
     let loaded = Config::load_from(None, std::collections::BTreeMap::new(), &overrides);

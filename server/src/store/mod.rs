@@ -68,6 +68,9 @@ pub enum StoreError {
     /// There is no room on the disk; it can be tried again when there is.
     #[error("the disk of the database is full")]
     Full,
+    /// Another program holds the database; it can be tried again.
+    #[error("another program kept the database busy for too long")]
+    Busy,
     /// The database failed at something.
     #[error("the database failed to {doing}")]
     Failed {

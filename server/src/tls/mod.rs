@@ -1,5 +1,7 @@
-//! TLS of the collector: the operator's certificate, or its own CA and a certificate that it renews.
+//! TLS of the collector: the operator's certificate, or its own CA and a certificate that it makes anew in
+//! time. Either is read at start only.
 
+mod expiry;
 mod own;
 
 use std::io;
@@ -10,6 +12,8 @@ use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+pub use expiry::watch as watch_expiry;
 
 use crate::config::TlsConfig;
 
@@ -109,6 +113,19 @@ pub fn server_config(
         }
         TlsConfig::Own(folder) => own::prepare(folder, public_host, now),
     }
+}
+
+/// When the first certificate of the chain that is shown expires; none if no date is known.
+///
+/// # Errors
+/// [`TlsError`] if the chain cannot be read.
+pub fn expires_at(config: &TlsConfig) -> Result<Option<Timestamp>, TlsError> {
+    let (path, advice) = match config {
+        TlsConfig::Files { cert_file, .. } => (cert_file.clone(), "check tls.cert_file"),
+        TlsConfig::Own(folder) => (folder.join(own::CERT), "remove it, and start again"),
+    };
+    let chain = certificates(&path, "a certificate chain", advice)?;
+    Ok(chain.iter().filter_map(expiry::of).min())
 }
 
 fn server(

@@ -1,7 +1,7 @@
 //! The collector's own CA and certificate, in a folder of the data folder.
 //!
-//! Agents pin the CA, so it is made once and kept. The certificate under it is made anew when a third of
-//! its life is left, when its names are others than wanted, and when it cannot be read.
+//! Agents pin the CA, so it is made once and kept. The certificate under it is made anew at a start when less than a
+//! third of its life is left, when its names are others than wanted, and when it cannot be read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::files;
 
 pub(super) const CA_CERT: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
-const CERT: &str = "server.crt";
+pub(super) const CERT: &str = "server.crt";
 const KEY: &str = "server.key";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

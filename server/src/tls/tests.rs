@@ -89,3 +89,17 @@ fn the_operators_files_are_checked_and_named() {
     let missing = server_config(&files(&one.join("none"), &one.join("server.key")), "x", start());
     assert!(missing.unwrap_err().to_string().contains("none: check tls.cert_file"));
 }
+
+#[test]
+fn it_is_known_when_a_certificate_expires_whoever_made_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = TlsConfig::Own(dir.path().to_owned());
+    server_config(&own, "localhost", start()).unwrap();
+    let expected = Some(days(365).after(start()));
+    assert_eq!(expires_at(&own).unwrap(), expected);
+    let path = |name| dir.path().join(name);
+    let files = TlsConfig::Files { cert_file: path("server.crt"), key_file: path("server.key") };
+    assert_eq!(expires_at(&files).unwrap(), expected);
+    let ca = TlsConfig::Files { cert_file: path("ca.crt"), key_file: path("ca.key") };
+    assert_eq!(expires_at(&ca).unwrap(), Some(days(3_653).after(start())));
+}

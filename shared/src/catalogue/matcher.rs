@@ -15,6 +15,17 @@ impl Catalogue {
     ///
     /// `publisher` is who the artefact says made it; entries whose name alone is ambiguous ask for it.
     pub fn find(&self, namespace: Namespace, identifier: &str, publisher: Option<&str>) -> Option<&App> {
+        self.find_row(namespace, identifier, publisher).map(|(app, _)| app)
+    }
+
+    /// The same, with the row by which the app was recognised: its name is shorter than the identifier
+    /// where a version or a part of an address follows.
+    pub fn find_row(
+        &self,
+        namespace: Namespace,
+        identifier: &str,
+        publisher: Option<&str>,
+    ) -> Option<(&App, &Row)> {
         if identifier.len() > IDENTIFIER_MAX {
             return None;
         }
@@ -24,12 +35,12 @@ impl Catalogue {
 }
 
 fn find_in<'a>(
-    rows: &[Row],
+    rows: &'a [Row],
     apps: &'a [App],
     namespace: Namespace,
     identifier: &str,
     publisher: Option<&str>,
-) -> Option<&'a App> {
+) -> Option<(&'a App, &'a Row)> {
     if rows.is_empty() {
         return None;
     }
@@ -61,7 +72,7 @@ fn find_in<'a>(
                 | Namespace::Snap => None,
             },
         )?;
-    apps.get(row.app)
+    apps.get(row.app).map(|app| (app, row))
 }
 
 /// The first row of exactly this name that fits.

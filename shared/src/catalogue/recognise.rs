@@ -47,14 +47,20 @@ pub enum Recognised {
 impl Catalogue {
     /// Says what an artefact of this source is.
     pub fn recognise(&self, source: &str, artefact: &Artefact<'_>) -> Recognised {
-        if let Some(app) = self.find(artefact.namespace, artefact.identifier, artefact.publisher) {
+        if let Some((app, row)) = self.find_row(artefact.namespace, artefact.identifier, artefact.publisher) {
+            // What follows in an address is personal: a workspace, a channel, a contact's number. The
+            // name in the catalogue is all the evidence that is needed.
+            let identifier = match artefact.namespace == Namespace::WebApp {
+                true => row.name.as_ref(),
+                false => artefact.identifier,
+            };
             // Ids in the tables are checked when they are built; another one means a broken table.
             let Ok(app) = AppId::new(app.id.clone().into_owned()) else { return Recognised::Nothing };
             return Recognised::Listed(Sighting {
                 app,
                 source: source.to_owned(),
                 namespace: artefact.namespace,
-                identifier: clipped(artefact.identifier),
+                identifier: clipped(identifier),
                 scope: artefact.scope.clone(),
                 grade: artefact.grade,
                 version: artefact.version.map(clipped),
@@ -151,6 +157,22 @@ mod tests {
         {
             let found = catalogue.recognise("desktop-entry", &artefact(identifier, categories));
             assert_eq!(found, Recognised::Nothing, "{identifier}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_address_but_the_catalogue_s_own_name_is_kept() {
+        let catalogue = Catalogue::built_in();
+        for (address, expected) in [
+            ("www.messenger.com/t/100012345678", "www.messenger.com"),
+            ("app.slack.com/client/T0SECRET", "app.slack.com"),
+            ("discord.com/app/1234", "discord.com/app"),
+            ("app-id:hnpfjngllnobngcgfapefoaidbinmjnm", "app-id:hnpfjngllnobngcgfapefoaidbinmjnm"),
+        ] {
+            let web_app = Artefact { namespace: Namespace::WebApp, ..artefact(address, "") };
+            let found = catalogue.recognise("web-app", &web_app);
+            let Recognised::Listed(sighting) = found else { panic!("{address}: {found:?}") };
+            assert_eq!(sighting.identifier, expected);
         }
     }
 

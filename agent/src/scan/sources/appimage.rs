@@ -15,6 +15,7 @@ use offchannel_shared::namespace::Namespace;
 use crate::scan::host::Host;
 use crate::scan::look::{Kind, Look};
 use crate::scan::source::Source;
+use crate::scan::user_dirs;
 
 /// Most entries of one folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
@@ -22,7 +23,8 @@ const ENTRIES_MAX: usize = 4096;
 /// Folders of all users.
 const SYSTEM: [&str; 2] = ["/opt", "/usr/local/bin"];
 
-/// Folders of one user; the first is the home folder itself.
+/// Folders of one user, and those that stand for them in other languages; the first is the home folder
+/// itself.
 const HOME: [&str; 7] = ["", "Applications", "AppImages", "Desktop", "Downloads", ".local/bin", "bin"];
 
 /// What follows the name in the names of files: architectures and the like.
@@ -51,8 +53,12 @@ impl Source for Appimage {
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let system = SYSTEM.iter().map(|folder| host.path(folder));
         let users = host.users();
-        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.folder(folder)));
-        system.chain(home).collect()
+        let mut look = Look::new(host, &users);
+        let mut dirs: Vec<PathBuf> = system.collect();
+        for user in &users {
+            dirs.extend(user_dirs::localised(&mut look, user, &HOME).iter().map(|f| user.folder(f)));
+        }
+        dirs
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
@@ -61,8 +67,8 @@ impl Source for Appimage {
             read_folder(look, &dir, &Scope::System, found);
         }
         for user in look.users() {
-            for folder in HOME {
-                let dir = look.home(user, folder);
+            for folder in user_dirs::localised(look, user, &HOME) {
+                let dir = look.home(user, &folder);
                 read_folder(look, &dir, &user.scope, found);
             }
         }

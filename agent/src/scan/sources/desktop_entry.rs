@@ -73,13 +73,13 @@ fn read_folder(look: &mut Look<'_>, dir: &Path, user: Option<&User>, found: &mut
     for entry in look.list(dir, ENTRIES_MAX) {
         let path = dir.join(&entry.name);
         if entry.name.ends_with(".desktop") {
-            read_entry(look, &path, &entry.name, user, found);
+            read_entry(look, dir, &entry.name, &entry.name, user, found);
         } else if entry.kind == Kind::Dir {
             for inner in look.list(&path, ENTRIES_MAX) {
                 if inner.name.ends_with(".desktop") {
                     // The id of `kde/konsole.desktop` is `kde-konsole.desktop`.
                     let id = format!("{}-{}", entry.name, inner.name);
-                    read_entry(look, &path.join(&inner.name), &id, user, found);
+                    read_entry(look, &path, &inner.name, &id, user, found);
                 }
             }
         }
@@ -88,15 +88,16 @@ fn read_folder(look: &mut Look<'_>, dir: &Path, user: Option<&User>, found: &mut
 
 fn read_entry(
     look: &mut Look<'_>,
-    path: &Path,
+    dir: &Path,
+    name: &str,
     id: &str,
     user: Option<&User>,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
-    let Some(bytes) = look.read(path, FILE_MAX) else { return };
+    let Some(bytes) = look.read(&dir.join(name), FILE_MAX) else { return };
     let text = String::from_utf8_lossy(&bytes);
     let Some(file) = DesktopFile::parse(&text) else { return };
-    let installed = program_exists(look, user, &file);
+    let installed = program_exists(look, user, dir, &file);
     let scope = user.map_or(&Scope::System, |user| &user.scope);
     let artefact = |namespace, identifier, grade, categories| Artefact {
         namespace,

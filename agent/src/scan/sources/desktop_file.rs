@@ -10,11 +10,32 @@ use crate::scan::look::Look;
 pub(super) const FILE_MAX: u64 = 512 * 1024;
 
 /// Where a program without a path is looked for, in an image as on a live system.
-const PROGRAM_FOLDERS: [&str; 7] =
-    ["/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/usr/games", "/snap/bin", "/usr/local/sbin"];
+const PROGRAM_FOLDERS: [&str; 13] = [
+    "/usr/bin",
+    "/usr/local/bin",
+    "/bin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/games",
+    "/snap/bin",
+    "/usr/local/sbin",
+    "/var/lib/snapd/snap/bin",
+    "/var/lib/flatpak/exports/bin",
+    "/run/current-system/sw/bin",
+    "/nix/var/nix/profiles/default/bin",
+    "/home/linuxbrew/.linuxbrew/bin",
+];
 
 /// The same in home folders.
-const HOME_PROGRAM_FOLDERS: [&str; 2] = [".local/bin", "bin"];
+const HOME_PROGRAM_FOLDERS: [&str; 7] = [
+    ".local/bin",
+    "bin",
+    ".cargo/bin",
+    ".linuxbrew/bin",
+    ".local/share/flatpak/exports/bin",
+    ".local/state/nix/profile/bin",
+    ".nix-profile/bin",
+];
 
 /// The keys of `[Desktop Entry]` that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -114,8 +135,13 @@ pub(super) fn address(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| format!("{host}{slash}{}{end}", steps.join("/")))
 }
 
-/// Whether the program that an entry needs is there.
-pub(super) fn program_exists(look: &mut Look<'_>, user: Option<&User>, file: &DesktopFile<'_>) -> bool {
+/// Whether the program that an entry needs is there. `dir`: the folder that holds the entry.
+pub(super) fn program_exists(
+    look: &mut Look<'_>,
+    user: Option<&User>,
+    dir: &Path,
+    file: &DesktopFile<'_>,
+) -> bool {
     if let Some(app) = file.flatpak.filter(|app| !app.contains('/')) {
         // `flatpak` itself is there even when the application is not.
         let system = look.host().lexical("/var/lib/flatpak/app").join(app);
@@ -145,6 +171,12 @@ pub(super) fn program_exists(look: &mut Look<'_>, user: Option<&User>, file: &De
         if look.has(&folder, &program) {
             return true;
         }
+    }
+    // Wherever a product has its `share/applications`, its programs are in the `bin` beside `share`.
+    let share = dir.ancestors().find(|folder| folder.ends_with("share/applications"));
+    let prefix = share.and_then(|folder| folder.ancestors().nth(2)).map(|prefix| prefix.join("bin"));
+    if prefix.is_some_and(|beside| look.has(&beside, &program)) {
+        return true;
     }
     user.is_some_and(|user| {
         HOME_PROGRAM_FOLDERS.iter().any(|folder| look.has(&user.home.join(folder), &program))

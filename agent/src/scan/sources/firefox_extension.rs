@@ -1,6 +1,5 @@
 //! Extensions of Firefox-family browsers, from the list that each profile keeps.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use offchannel_shared::device::Platform;
@@ -9,35 +8,29 @@ use offchannel_shared::namespace::Namespace;
 use serde::Deserialize;
 
 use super::browsers::firefox_profiles;
+use super::json_stream::each;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::source::Source;
 use crate::scan::trouble::Trouble;
 
-/// Largest list of extensions that is read.
-const LIST_MAX: u64 = 16 * 1024 * 1024;
+/// Largest list of extensions that is read; one of a hundred extensions has less than 1 MB.
+const LIST_MAX: u64 = 4 * 1024 * 1024;
 
 /// Extensions of Firefox-family browsers.
 #[derive(Debug)]
 pub struct FirefoxExtension;
 
-/// `extensions.json`; everything else in it is skipped.
+/// One of `addons` in `extensions.json`; everything else in it is skipped.
 #[derive(Debug, Deserialize)]
-struct List<'a> {
-    #[serde(borrow)]
-    addons: Vec<Addon<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Addon<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    version: Option<Cow<'a, str>>,
-    #[serde(borrow, rename = "type", default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    location: Cow<'a, str>,
+struct Addon {
+    id: String,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    location: String,
     #[serde(default)]
     active: bool,
 }
@@ -69,12 +62,12 @@ impl Source for FirefoxExtension {
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
         for user in look.users() {
             for profile in firefox_profiles(look, user) {
-                let Some(bytes) = look.read(&profile.join("extensions.json"), LIST_MAX) else { continue };
-                let Ok(list) = serde_json::from_slice::<List<'_>>(&bytes) else {
-                    look.trouble(Trouble::Malformed);
-                    continue;
-                };
-                for addon in list.addons.iter().filter(|addon| addon.counts()) {
+                let list = profile.join("extensions.json");
+                let Some(file) = look.open(&list, LIST_MAX) else { continue };
+                let read = each(file, "addons", &mut |addon: Addon| {
+                    if !addon.counts() {
+                        return;
+                    }
                     found(&Artefact {
                         namespace: Namespace::FirefoxExtension,
                         identifier: &addon.id,
@@ -85,13 +78,16 @@ impl Source for FirefoxExtension {
                         grade: Grade::Extension,
                         categories: "",
                     });
+                });
+                if !matches!(read, Ok(true)) {
+                    look.trouble(Trouble::Malformed);
                 }
             }
         }
     }
 }
 
-impl Addon<'_> {
+impl Addon {
     /// An extension, switched on, that did not come with the browser: the locations `app-builtin`
     /// and `app-system-...` are the browser's own.
     fn counts(&self) -> bool {
@@ -114,15 +110,16 @@ mod tests {
             {"id":"theme@x","version":null,"type":"theme","location":"app-profile","active":true},
             {"id":"screenshots@mozilla.org","type":"extension","location":"app-builtin-addons","active":true},
             {"id":"pocket@mozilla.org","type":"extension","location":"app-system-defaults","active":true}]}"#;
-        let list: List<'_> = serde_json::from_slice(json).unwrap();
-        let ids: Vec<_> = list.addons.iter().filter(|addon| addon.counts()).map(|addon| &addon.id).collect();
+        let mut ids = Vec::new();
+        let count = &mut |addon: Addon| ids.extend(addon.counts().then_some(addon.id));
+        assert!(each(&json[..], "addons", count).unwrap());
         assert_eq!(ids, ["a@x"]);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
-            let _ = serde_json::from_slice::<List<'_>>(&bytes);
+            let _ = each(bytes.as_slice(), "addons", &mut |addon: Addon| _ = addon.counts());
         }
     }
 }

@@ -8,6 +8,7 @@ mod desktop_file;
 mod dpkg;
 mod firefox_extension;
 mod flatpak;
+mod json_stream;
 mod processes;
 mod snap;
 mod unpacked;

@@ -1,7 +1,7 @@
 //! Snaps, and the folders that removed ones leave in homes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
@@ -45,29 +45,30 @@ impl Source for Snap {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
-        let mut installed = BTreeSet::new();
+        let (mut installed, mut instances) = (BTreeSet::new(), BTreeSet::new());
         for mount in MOUNTS {
             let dir = look.system(mount);
-            for name in look.folders(&dir, SNAPS_MAX) {
-                let current = dir.join(&name).join("current");
-                if name == "bin" || installed.contains(&name) || !look.is_dir(&current) {
+            for instance in look.folders(&dir, SNAPS_MAX) {
+                let current = dir.join(&instance).join("current");
+                if instance == "bin" || instances.contains(&instance) || !look.is_dir(&current) {
                     continue;
                 }
                 let yaml = look.read(&current.join("meta/snap.yaml"), YAML_MAX);
                 let version = yaml.as_deref().and_then(version);
-                found(&artefact(&name, version, &Scope::System, Grade::Installed));
-                installed.insert(name);
+                found(&artefact(snap(&instance), version, &Scope::System, Grade::Installed));
+                installed.insert(snap(&instance).to_owned());
+                instances.insert(instance);
             }
         }
         // A package without a current revision is a disabled snap, or one on its way.
-        for name in packages(look).into_keys().filter(|name| !installed.contains(name)) {
-            found(&artefact(&name, None, &Scope::System, Grade::Residual));
+        for name in packages(look).difference(&installed) {
+            found(&artefact(name, None, &Scope::System, Grade::Residual));
         }
         for user in look.users() {
             let dir = look.home(user, "snap");
-            for name in look.folders(&dir, SNAPS_MAX) {
-                if !installed.contains(&name) {
-                    found(&artefact(&name, None, &user.scope, Grade::Residual));
+            for instance in look.folders(&dir, SNAPS_MAX) {
+                if !installed.contains(snap(&instance)) {
+                    found(&artefact(snap(&instance), None, &user.scope, Grade::Residual));
                 }
             }
         }
@@ -87,25 +88,23 @@ fn artefact<'a>(name: &'a str, version: Option<&'a str>, scope: &'a Scope, grade
     }
 }
 
-/// The names of all packages, each with how many revisions are kept.
-fn packages(look: &mut Look<'_>) -> BTreeMap<String, usize> {
-    let dir = look.system(PACKAGES);
-    let mut names = BTreeMap::new();
-    for entry in look.list(&dir, SNAPS_MAX) {
-        if let Some((name, _)) = package(&entry.name) {
-            *names.entry(name.to_owned()).or_default() += 1;
-        }
-    }
-    names
+/// The snap of which this is an instance: parallel ones are `name_key`, and no name has an underscore.
+fn snap(instance: &str) -> &str {
+    instance.split_once('_').map_or(instance, |(name, _)| name)
 }
 
-/// `signal-desktop_712.snap`: a name, which has no underscore, and a revision (`x1` if it is local).
-/// Parallel installs are `name_key_1.snap`.
-fn package(file: &str) -> Option<(&str, &str)> {
-    let stem = Path::new(file).extension().filter(|end| *end == "snap").and(file.strip_suffix(".snap"))?;
-    let (name, revision) = stem.rsplit_once('_')?;
-    let name = name.split('_').next().filter(|name| !name.is_empty())?;
-    (!revision.is_empty()).then_some((name, revision))
+/// The names of all snaps of which a package is kept.
+fn packages(look: &mut Look<'_>) -> BTreeSet<String> {
+    let dir = look.system(PACKAGES);
+    let entries = look.list(&dir, SNAPS_MAX);
+    entries.iter().filter_map(|entry| package(&entry.name)).map(str::to_owned).collect()
+}
+
+/// `signal-desktop_712.snap`: an instance of a snap and a revision (`x1` if it is local).
+fn package(file: &str) -> Option<&str> {
+    let (instance, revision) = file.strip_suffix(".snap")?.rsplit_once('_')?;
+    let name = Some(snap(instance)).filter(|name| !name.is_empty())?;
+    (!revision.is_empty()).then_some(name)
 }
 
 /// The version in a snap.yaml: a top-level scalar, as `snap pack` writes it.
@@ -124,8 +123,8 @@ mod tests {
 
     #[test]
     fn a_package_is_a_name_and_a_revision() {
-        assert_eq!(package("signal-desktop_712.snap"), Some(("signal-desktop", "712")));
-        assert_eq!(package("slack_work_x1.snap"), Some(("slack", "x1")));
+        assert_eq!(package("signal-desktop_712.snap"), Some("signal-desktop"));
+        assert_eq!(package("slack_work_x1.snap"), Some("slack"));
         for other in ["core.snap", "_1.snap", "slack_1.snap.partial", "slack_.snap", ".snap", ""] {
             assert_eq!(package(other), None, "{other}");
         }
@@ -147,9 +146,8 @@ mod tests {
 
         #[test]
         fn names_and_versions_are_read_back(name in "[a-z0-9-]{1,20}", revision in 1_u32.., v in "[0-9][0-9a-z.+-]{0,20}") {
-            let revision = revision.to_string();
             let file = format!("{name}_{revision}.snap");
-            prop_assert_eq!(package(&file), Some((name.as_str(), revision.as_str())));
+            prop_assert_eq!(package(&file), Some(name.as_str()));
             let yaml = format!("name: {name}\nversion: {v}\n");
             prop_assert_eq!(version(yaml.as_bytes()), Some(v.as_str()));
         }

@@ -14,6 +14,7 @@ use crate::scan::host::Host;
 use crate::scan::look::{Entry, Kind, Look};
 use crate::scan::source::Source;
 use crate::scan::trouble::Trouble;
+use crate::scan::user_dirs;
 
 /// Most entries of a place that are looked at.
 const ENTRIES_MAX: usize = 4096;
@@ -25,10 +26,10 @@ const INNER_MAX: usize = 1024;
 /// Most folders below one place that are looked into.
 const FOLDERS_MAX: usize = 256;
 
-/// Most program files of one folder that are opened.
-const PROGRAMS_MAX: usize = 64;
+/// Most programs of one folder that are told of; large suites have a few dozen.
+const PROGRAMS_MAX: usize = 256;
 
-/// Folders of one user; the first is the home folder itself.
+/// Folders of one user, and those that stand for them in other languages; the first is the home folder itself.
 const HOME: [&str; 7] = ["", "Applications", "Downloads", ".local/bin", ".local/opt", ".local/share", "bin"];
 
 /// Files beside a program that say that it was unpacked as a whole.
@@ -62,8 +63,12 @@ impl Source for Unpacked {
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
-        let home = users.iter().flat_map(|user| HOME.iter().map(|folder| user.folder(folder)));
-        std::iter::once(host.path("/opt")).chain(home).collect()
+        let mut look = Look::new(host, &users);
+        let mut dirs = vec![host.path("/opt")];
+        for user in &users {
+            dirs.extend(user_dirs::localised(&mut look, user, &HOME).iter().map(|f| user.folder(f)));
+        }
+        dirs
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
@@ -78,8 +83,8 @@ impl Source for Unpacked {
             }
         }
         for user in look.users() {
-            for folder in HOME {
-                let dir = look.home(user, folder);
+            for folder in user_dirs::localised(look, user, &HOME) {
+                let dir = look.home(user, &folder);
                 let entries = look.list(&dir, ENTRIES_MAX);
                 read_folder(look, &dir, &entries, &user.scope, found);
                 for inner in subfolders(look, &dir, &entries) {
@@ -112,12 +117,16 @@ fn read_folder(
     if !has_sign(look, dir, entries) {
         return;
     }
-    let programs = entries.iter().filter(|entry| may_be_program(entry)).take(PROGRAMS_MAX);
-    for entry in programs {
+    let mut programs = 0;
+    for entry in entries.iter().filter(|entry| may_be_program(entry)) {
         let Some(head) = look.program_head(&dir.join(&entry.name), 11) else { continue };
         // AppImages are the source appimage's.
-        if !head.starts_with(b"\x7fELF") || head.get(8..10) == Some(b"AI") {
+        if head.get(8..10) == Some(b"AI") {
             continue;
+        }
+        programs += 1;
+        if programs > PROGRAMS_MAX {
+            return look.trouble(Trouble::TooMany);
         }
         found(&Artefact {
             namespace: Namespace::Executable,

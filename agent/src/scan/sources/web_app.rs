@@ -2,14 +2,16 @@
 //! PWAsForFirefox, or as shortcuts that open a site like a program.
 //!
 //! Two signs are read: the menu entry that a browser writes, and the folder
-//! `Web Applications/Manifest Resources/<app id>` in which Chromium keeps an installed app's icons and
-//! which it removes with the app (`chrome/browser/web_applications/web_app_utils.cc` and
-//! `web_app_icon_manager.cc`). Chromium's own list of apps is in a LevelDB beside synchronised data,
-//! and its preferences hold visited sites: neither is ever opened.
+//! `Web Applications/Manifest Resources/<app id>` in which Chromium keeps an app's icons and which it
+//! removes with the app (`chrome/browser/web_applications/web_app_utils.cc` and
+//! `web_app_icon_manager.cc`). The folder alone proves no installation: Chromium makes one for every app
+//! that its user has on some other device and that this one merely offers
+//! (`kSuggestedFromAnotherDevice` in `chrome/browser/web_applications/install_state.h`). Such an app has
+//! no menu entry, so a folder without one is a leftover. Chromium's own list of apps is in a LevelDB
+//! beside synchronised data, and its preferences hold visited sites: neither is ever opened.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
@@ -18,16 +20,19 @@ use serde::Deserialize;
 
 use super::browsers::chromium_profiles;
 use super::desktop_file::{DesktopFile, FILE_MAX, address, is_chromium_id, program_exists};
+use super::json_stream::each;
 use crate::scan::host::{Host, User};
 use crate::scan::look::Look;
 use crate::scan::source::Source;
 use crate::scan::trouble::Trouble;
+use crate::scan::user_dirs;
 
 /// Most entries of one folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
 
-/// Largest configuration of PWAsForFirefox that is read; it holds the manifests of all apps.
-const CONFIG_MAX: u64 = 16 * 1024 * 1024;
+/// Largest configuration of PWAsForFirefox that is read; it holds the manifests of all apps, each of some
+/// kilobytes.
+const CONFIG_MAX: u64 = 4 * 1024 * 1024;
 
 /// Where menu entries and shortcuts of one user lie.
 const ENTRIES: [&str; 2] = [".local/share/applications", "Desktop"];
@@ -42,27 +47,20 @@ const FIREFOX_PWA: &str = ".local/share/firefoxpwa/config.json";
 #[derive(Debug)]
 pub struct WebApp;
 
-/// The configuration of PWAsForFirefox (its `native/src/storage.rs` and `components/site.rs`).
+/// One of `sites` in the configuration of PWAsForFirefox (its `native/src/storage.rs` and
+/// `components/site.rs`).
 #[derive(Debug, Deserialize)]
-struct FirefoxPwa<'a> {
-    #[serde(borrow, default)]
-    sites: BTreeMap<Cow<'a, str>, Site<'a>>,
+struct Site {
+    config: SiteConfig,
 }
 
 #[derive(Debug, Deserialize)]
-struct Site<'a> {
-    #[serde(borrow)]
-    config: SiteConfig<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SiteConfig<'a> {
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    start_url: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    document_url: Cow<'a, str>,
+struct SiteConfig {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    start_url: Option<String>,
+    document_url: String,
 }
 
 impl Source for WebApp {
@@ -83,7 +81,7 @@ impl Source for WebApp {
         let mut look = Look::new(host, &users);
         let mut dirs = Vec::new();
         for user in &users {
-            dirs.extend(ENTRIES.iter().map(|folder| user.home.join(folder)));
+            dirs.extend(user_dirs::localised(&mut look, user, &ENTRIES).iter().map(|f| user.folder(f)));
             dirs.extend(
                 chromium_profiles(&mut look, user).into_iter().map(|profile| profile.join(RESOURCES)),
             );
@@ -93,18 +91,21 @@ impl Source for WebApp {
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
         for user in look.users() {
-            for folder in ENTRIES {
-                let dir = look.home(user, folder);
+            let mut in_menu = BTreeSet::new();
+            for folder in user_dirs::localised(look, user, &ENTRIES) {
+                let dir = look.home(user, &folder);
                 for entry in look.list(&dir, ENTRIES_MAX) {
                     if entry.name.ends_with(".desktop") {
-                        read_entry(look, user, &dir.join(&entry.name), found);
+                        in_menu.extend(read_entry(look, user, &dir, &entry.name, found));
                     }
                 }
             }
             for profile in chromium_profiles(look, user) {
                 for id in look.folders(&profile.join(RESOURCES), ENTRIES_MAX) {
                     if is_chromium_id(&id) {
-                        found(&artefact(&format!("app-id:{id}"), None, &user.scope, Grade::WebApp));
+                        let id = format!("app-id:{id}");
+                        let grade = if in_menu.contains(&id) { Grade::WebApp } else { Grade::Residual };
+                        found(&artefact(&id, None, &user.scope, grade));
                     }
                 }
             }
@@ -113,31 +114,35 @@ impl Source for WebApp {
     }
 }
 
+/// Answers the web app that the entry opens, if it works.
 fn read_entry(
     look: &mut Look<'_>,
     user: &User,
-    path: &std::path::Path,
+    dir: &Path,
+    name: &str,
     found: &mut dyn FnMut(&Artefact<'_>),
-) {
-    let Some(bytes) = look.read(path, FILE_MAX) else { return };
+) -> Option<String> {
+    let bytes = look.read(&dir.join(name), FILE_MAX)?;
     let text = String::from_utf8_lossy(&bytes);
-    let Some(file) = DesktopFile::parse(&text) else { return };
-    let Some(web_app) = file.web_app() else { return };
-    let grade = if program_exists(look, Some(user), &file) { Grade::WebApp } else { Grade::Residual };
+    let file = DesktopFile::parse(&text)?;
+    let web_app = file.web_app()?;
+    let works = program_exists(look, Some(user), dir, &file);
+    let grade = if works { Grade::WebApp } else { Grade::Residual };
     found(&artefact(&web_app, file.name, &user.scope, grade));
+    works.then_some(web_app)
 }
 
 fn read_firefox_pwa(look: &mut Look<'_>, user: &User, found: &mut dyn FnMut(&Artefact<'_>)) {
     let path = look.home(user, FIREFOX_PWA);
-    let Some(bytes) = look.read(&path, CONFIG_MAX) else { return };
-    let Ok(config) = serde_json::from_slice::<FirefoxPwa<'_>>(&bytes) else {
-        return look.trouble(Trouble::Malformed);
-    };
-    for site in config.sites.values() {
+    let Some(file) = look.open(&path, CONFIG_MAX) else { return };
+    let read = each(file, "sites", &mut |site: Site| {
         let url = site.config.start_url.as_ref().unwrap_or(&site.config.document_url);
         if let Some(address) = address(url) {
             found(&artefact(&address, site.config.name.as_deref(), &user.scope, Grade::WebApp));
         }
+    });
+    if read.is_err() {
+        look.trouble(Trouble::Malformed);
     }
 }
 
@@ -165,15 +170,15 @@ mod tests {
         let json = br#"{"profiles":{},"sites":{"01F":{"ulid":"01F","profile":"0","config":{"name":null,
             "start_url":null,"document_url":"https://web.whatsapp.com/","manifest_url":"https://web.whatsapp.com/m"},
             "manifest":{"start_url":"/"}}},"arguments":[],"config":{}}"#;
-        let config: FirefoxPwa<'_> = serde_json::from_slice(json).unwrap();
-        let urls: Vec<_> = config.sites.values().map(|site| address(&site.config.document_url)).collect();
+        let mut urls = Vec::new();
+        each(&json[..], "sites", &mut |site: Site| urls.push(address(&site.config.document_url))).unwrap();
         assert_eq!(urls, [Some("web.whatsapp.com".to_owned())]);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
-            let _ = serde_json::from_slice::<FirefoxPwa<'_>>(&bytes);
+            let _ = each(bytes.as_slice(), "sites", &mut |_: Site| {});
         }
     }
 }

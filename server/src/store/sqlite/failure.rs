@@ -20,6 +20,7 @@ impl Failure {
     pub(super) fn into_error(self, doing: &'static str) -> StoreError {
         match self {
             Self::Database(error) if is_full(&error) => StoreError::Full,
+            Self::Database(error) if is_busy(&error) => StoreError::Busy,
             Self::Database(error) => StoreError::Failed { doing, source: Box::new(error) },
             Self::Store(error) => error,
         }
@@ -40,6 +41,11 @@ impl From<rusqlite::Error> for Failure {
 /// Whether there was no room for what was to be written.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+/// Whether another program held the database for longer than it is waited for.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Why a whole batch failed; every command in it is answered with this.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::{Cause, Failure, is_full};
+use super::failure::{Cause, Failure, is_busy, is_full};
 use super::open::BUSY;
 use crate::store::StoreError;
 
@@ -58,12 +58,17 @@ enum Ran {
 enum Fate {
     Committed,
     Full,
+    Busy,
     Failed(Cause),
 }
 
 impl Fate {
     fn of(error: rusqlite::Error) -> Self {
-        if is_full(&error) { Self::Full } else { Self::Failed(Arc::new(error)) }
+        match error {
+            error if is_full(&error) => Self::Full,
+            error if is_busy(&error) => Self::Busy,
+            error => Self::Failed(Arc::new(error)),
+        }
     }
 }
 
@@ -100,6 +105,7 @@ where
         let result = match fate {
             Fate::Committed => self.outcome.unwrap_or(Err(StoreError::Closed)),
             Fate::Full => Err(StoreError::Full),
+            Fate::Busy => Err(StoreError::Busy),
             Fate::Failed(cause) => {
                 Err(StoreError::Failed { doing: self.doing, source: Box::new(Arc::clone(cause)) })
             }
@@ -212,10 +218,10 @@ fn limit_wal(connection: &Connection, wal: &Path, cap: u64) -> u64 {
         return cap;
     }
     // Everybody waits meanwhile: the store's own readers are done at once, a foreign one is not waited for.
-    let outcome = connection
-        .busy_timeout(CHECKPOINT_WAIT)
-        .and_then(|()| checkpoint(connection))
-        .and_then(|done| connection.busy_timeout(BUSY).map(|()| done));
+    let outcome = connection.busy_timeout(CHECKPOINT_WAIT).and_then(|()| checkpoint(connection, "TRUNCATE"));
+    // Also after a failure: commits are to wait for other programs as long as before.
+    let restored = connection.busy_timeout(BUSY);
+    let outcome = outcome.and_then(|done| restored.map(|()| done));
     match outcome {
         Ok(true) => WAL_CAP,
         Ok(false) => {
@@ -229,14 +235,62 @@ fn limit_wal(connection: &Connection, wal: &Path, cap: u64) -> u64 {
     }
 }
 
-/// Writes the whole log back and empties it; false if somebody was reading from it.
-fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
+/// Writes the whole log back; false if that was in somebody's way. `TRUNCATE` empties it as well, and keeps
+/// everybody else from writing while it waits for readers; `PASSIVE` waits for nobody.
+fn checkpoint(connection: &Connection, mode: &'static str) -> rusqlite::Result<bool> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
 
-/// Leaves one file behind, without a log. Nothing is lost if that fails: the log is read at the next start.
+/// Leaves one file behind, without a log: the last connection that is closed removes it. While another program
+/// has the database open, as a collector beside an admin command, the log stays, and nobody waits for
+/// this one. Nothing is lost if writing back fails: the log is read at the next start.
 fn finish(connection: Connection) -> Result<(), StoreError> {
     let failed = |error| Failure::Database(error).into_error("close");
-    checkpoint(&connection).map_err(failed)?;
+    checkpoint(&connection, "PASSIVE").map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A database with something in its log, and the log's path.
+    fn database(folder: &Path) -> (Connection, PathBuf) {
+        let connection = Connection::open(folder.join("a.db")).unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n); INSERT INTO t VALUES (1)")
+            .unwrap();
+        (connection, folder.join("a.db-wal"))
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_back_does_not_shorten_later_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (connection, wal) = database(folder.path());
+        connection.busy_timeout(BUSY).unwrap();
+        // SQLite refuses to write the log back within a transaction.
+        connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (2)").unwrap();
+        assert!(limit_wal(&connection, &wal, 0) > WAL_CAP, "the log was written back");
+        let wait: i64 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).unwrap();
+        assert_eq!(u128::try_from(wait).unwrap(), BUSY.as_millis());
+    }
+
+    #[test]
+    fn closing_waits_for_nobody_who_still_reads() {
+        static WAITS: AtomicU32 = AtomicU32::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        let (mut connection, _) = database(folder.path());
+        let reader = Connection::open(folder.path().join("a.db")).unwrap();
+        reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+        connection.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+        let count = |_| {
+            WAITS.fetch_add(1, Ordering::SeqCst);
+            false
+        };
+        connection.busy_handler(Some(count)).unwrap();
+        finish(connection).unwrap();
+        assert_eq!(WAITS.load(Ordering::SeqCst), 0);
+    }
 }
