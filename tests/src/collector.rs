@@ -61,6 +61,13 @@ pub fn bundle(version: u64, policy: &str) -> Bundle {
     }
 }
 
+/// How much had come at an instant.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    check_ins: usize,
+    reports: usize,
+}
+
 impl Collector {
     /// A collector that offers this bundle at enrolment.
     pub fn start(first: &Bundle) -> Self {
@@ -111,16 +118,29 @@ impl Collector {
         self.state().offer = envelope;
     }
 
+    /// What has come so far; taken before the thing that is to be waited for is set off.
+    pub fn mark(&self) -> Mark {
+        let state = self.state();
+        Mark { check_ins: state.check_ins.len(), reports: state.reports.len() }
+    }
+
     /// Waits for a check-in or report, after those of now, that has something.
     #[track_caller]
     pub fn wait<T>(&self, what: &str, find: impl Fn(&[CheckInRequest], &[ReportRequest]) -> Option<T>) -> T {
-        let (check_ins, reports) = {
-            let state = self.state();
-            (state.check_ins.len(), state.reports.len())
-        };
+        self.wait_after(&self.mark(), what, find)
+    }
+
+    /// Waits for a check-in or report after the mark that has something.
+    #[track_caller]
+    pub fn wait_after<T>(
+        &self,
+        mark: &Mark,
+        what: &str,
+        find: impl Fn(&[CheckInRequest], &[ReportRequest]) -> Option<T>,
+    ) -> T {
         wait_for(what, || {
             let state = self.state();
-            let (check_ins, reports) = (&state.check_ins[check_ins..], &state.reports[reports..]);
+            let (check_ins, reports) = (&state.check_ins[mark.check_ins..], &state.reports[mark.reports..]);
             find(check_ins, reports).ok_or_else(|| format!("came {check_ins:#?} and {reports:#?}"))
         })
     }

@@ -43,8 +43,9 @@ fn begin() -> (Collector, Root, Agent) {
     root.install("hexchat", "2.16.1-1");
     root.install("telegram-desktop", "1");
     let mut agent = collector.agent(root.path());
+    let mark = collector.mark();
     agent.start();
-    let first = collector.wait("the first report", |_, reports| reports.last().cloned());
+    let first = collector.wait_after(&mark, "the first report", |_, reports| reports.last().cloned());
     assert_eq!(
         (refusal(&first), apps(&first), first.policy_version),
         (None, BTreeSet::from(["telegram"]), 2)
@@ -103,9 +104,10 @@ fn a_restart_does_not_make_an_agent_take_an_older_policy() {
     let (collector, mut root, mut agent) = begin();
     agent.kill();
     collector.offer(Some(collector.seal(&bundle(1, &policy("hexchat")))));
+    let mark = collector.mark();
     agent.start();
     root.install("telegram-desktop", "2");
-    let report = collector.wait("the refusal of the older bundle", |_, reports| {
+    let report = collector.wait_after(&mark, "the refusal of the older bundle", |_, reports| {
         reports.iter().find(|report| refusal(report).is_some()).cloned()
     });
     assert_eq!((apps(&report), report.policy_version), (BTreeSet::from(["telegram"]), 2));
@@ -120,11 +122,14 @@ fn a_policy_file_that_was_altered_on_disk_is_not_used() {
     let stranger = SigningKey::from_seed(&random::<32>()).expect("a key");
     let foreign = Envelope::seal(BUNDLE_TYPE, &json(&bundle(9, &policy("hexchat"))), &stranger);
     std::fs::write(&file, json(&foreign)).expect("an altered policy file");
+    let mark = collector.mark();
     agent.start();
     // Without a policy it asks for one, gets version 2 again and goes on with it.
-    let asked = collector.wait("the agent to ask for a policy", |check_ins, _| check_ins.first().cloned());
+    let asked = collector
+        .wait_after(&mark, "the agent to ask for a policy", |check_ins, _| check_ins.first().cloned());
     assert_eq!(asked.policy_version, 0, "{asked:#?}");
-    let report = collector.wait("a report by the genuine policy", |_, reports| reports.last().cloned());
+    let report =
+        collector.wait_after(&mark, "a report by the genuine policy", |_, reports| reports.last().cloned());
     assert_eq!((apps(&report), report.policy_version), (BTreeSet::from(["telegram"]), 2), "{report:#?}");
     drop(root);
 }

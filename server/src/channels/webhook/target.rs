@@ -74,7 +74,11 @@ impl FromStr for Target {
             None if tls => 443,
             None => 80,
         };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let mut path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        // `https://host?a=b` has no path of its own; a request line needs one.
+        if !path.starts_with('/') {
+            path.insert(0, '/');
+        }
         Ok(Self { tls, host, server_name, port, path, host_header: authority.as_str().to_owned() })
     }
 }
@@ -105,6 +109,8 @@ mod tests {
         let target: Target = "https://Hooks.example.org/a?b=c".parse().unwrap();
         assert!(target.tls());
         assert_eq!((target.host(), target.port(), target.path()), ("hooks.example.org", 443, "/a?b=c"));
+        let target: Target = "https://hooks.example.org?b=c".parse().unwrap();
+        assert_eq!(target.path(), "/?b=c");
         let target: Target = "http://[fd00::1]:8080".parse().unwrap();
         assert_eq!((target.host(), target.port(), target.path()), ("fd00::1", 8080, "/"));
         assert_eq!(target.host_header(), "[fd00::1]:8080");
