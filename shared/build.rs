@@ -96,7 +96,8 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
         for (namespace, patterns) in &entry.matches {
             for pattern in patterns {
                 let publisher = pattern.publisher().map(str::to_lowercase);
-                rows.push((*namespace, pattern.name().to_owned(), publisher, pattern.versioned(), index));
+                let name = entry::canonical(*namespace, pattern.name()).into_owned();
+                rows.push((*namespace, name, publisher, pattern.versioned(), index));
                 if *namespace == Namespace::WebApp {
                     rows.push((*namespace, app_id(pattern.name()), None, false, index));
                 }
@@ -106,7 +107,13 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
     out.push_str("];\n");
     rows.sort();
     rows.dedup();
-    out.push_str("pub(super) static ROWS: &[Row] = &[\n");
+    // Where the rows of each namespace begin; the last one is where all end.
+    let starts = Namespace::ALL.map(|namespace| rows.partition_point(|row| row.0 < namespace));
+    let _ = writeln!(out, "pub(super) static STARTS: [usize; {}] = [", starts.len() + 1);
+    for start in starts.into_iter().chain([rows.len()]) {
+        let _ = writeln!(out, "    {start},");
+    }
+    out.push_str("];\npub(super) static ROWS: &[Row] = &[\n");
     for (namespace, name, publisher, versioned, app) in rows {
         let _ = writeln!(
             out,

@@ -107,6 +107,9 @@ pub struct Artefact<'a> {
     pub namespace: Namespace,
     /// The name that the catalogue knows.
     pub identifier: &'a str,
+    /// Another name of the same namespace by which the catalogue may know it if not by `identifier`: the
+    /// key's own name beside a display name, the name of a bundle beside its identifier.
+    pub also: Option<&'a str>,
     /// Name for people, where the place gives one.
     pub name: Option<&'a str>,
     /// Version, as the place writes it.
@@ -119,6 +122,23 @@ pub struct Artefact<'a> {
     pub grade: Grade,
     /// Categories from its own metadata, separated by `;` (freedesktop's `Categories`).
     pub categories: &'a str,
+}
+
+impl<'a> Artefact<'a> {
+    /// An artefact of which no more is known than this.
+    pub const fn new(namespace: Namespace, identifier: &'a str, scope: &'a Scope, grade: Grade) -> Self {
+        Self {
+            namespace,
+            identifier,
+            also: None,
+            name: None,
+            version: None,
+            publisher: None,
+            scope,
+            grade,
+            categories: "",
+        }
+    }
 }
 
 /// An artefact that the catalogue recognised.

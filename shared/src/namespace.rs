@@ -27,11 +27,14 @@ pub enum Namespace {
     FirefoxExtension,
     /// Flatpak application id.
     Flatpak,
+    /// Homebrew formula name.
+    Homebrew,
     /// Homebrew cask token.
     HomebrewCask,
     /// iOS bundle id.
     Ios,
-    /// `CFBundleIdentifier` of a macOS application.
+    /// `CFBundleIdentifier` of a macOS application; or, with `.app`, the name of a bundle whose own metadata
+    /// agrees with it.
     MacosBundle,
     /// MSIX package family name.
     Msix,
@@ -45,13 +48,15 @@ pub enum Namespace {
     Snap,
     /// Where a web app lives, `host[/path]`, or `app-id:` and its Chromium app id.
     WebApp,
-    /// Display name under a Windows uninstall key.
+    /// Display name under a Windows uninstall key, or the key's own name.
     WindowsUninstall,
+    /// Package identifier of winget, which it writes under the uninstall keys of what it unpacks itself.
+    Winget,
 }
 
 impl Namespace {
     /// All namespaces, in the order of their names.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Android,
         Self::Apk,
         Self::Appimage,
@@ -61,6 +66,7 @@ impl Namespace {
         Self::Executable,
         Self::FirefoxExtension,
         Self::Flatpak,
+        Self::Homebrew,
         Self::HomebrewCask,
         Self::Ios,
         Self::MacosBundle,
@@ -71,6 +77,7 @@ impl Namespace {
         Self::Snap,
         Self::WebApp,
         Self::WindowsUninstall,
+        Self::Winget,
     ];
 
     /// The name used in catalogue files, reports and on the command line.
@@ -85,6 +92,7 @@ impl Namespace {
             Self::Executable => "executable",
             Self::FirefoxExtension => "firefox-extension",
             Self::Flatpak => "flatpak",
+            Self::Homebrew => "homebrew",
             Self::HomebrewCask => "homebrew-cask",
             Self::Ios => "ios",
             Self::MacosBundle => "macos-bundle",
@@ -95,6 +103,7 @@ impl Namespace {
             Self::Snap => "snap",
             Self::WebApp => "web-app",
             Self::WindowsUninstall => "windows-uninstall",
+            Self::Winget => "winget",
         }
     }
 }

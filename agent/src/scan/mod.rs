@@ -1,5 +1,6 @@
 //! Scanning: sources find artefacts, the catalogue recognises sightings.
 
+pub mod formats;
 pub mod host;
 pub mod look;
 mod pseudonym;

@@ -3,6 +3,7 @@
 //! Compiled twice: into the build script, which checks the whole built-in catalogue and turns it
 //! into tables, and into the crate, which checks an organisation's own entries by the same rules.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -168,6 +169,23 @@ impl Pattern {
     }
 }
 
+/// An identifier as the tables hold it and as it is looked up: in lower case where the platform takes no
+/// notice of case.
+pub fn canonical(namespace: Namespace, name: &str) -> Cow<'_, str> {
+    let any_case = match namespace {
+        // Windows.
+        Namespace::Executable => {
+            name.len() > 4 && name.as_bytes()[name.len() - 4..].eq_ignore_ascii_case(b".exe")
+        }
+        Namespace::Msix | Namespace::Winget => true,
+        _ => false,
+    };
+    if any_case && name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(name.to_ascii_lowercase());
+    }
+    Cow::Borrowed(name)
+}
+
 /// A rule of the catalogue that an entry breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{id}: {problem}")]
@@ -222,16 +240,17 @@ pub fn check(id: &str, entry: &Entry) -> Vec<EntryError> {
 
 /// Checks that no identifier stands for two apps.
 pub fn check_unique<'a>(entries: impl Iterator<Item = (&'a str, &'a Entry)>) -> Vec<EntryError> {
-    let mut seen: BTreeMap<(Namespace, &str, Option<&str>), &str> = BTreeMap::new();
+    let mut seen: BTreeMap<(Namespace, Cow<'a, str>, Option<&'a str>), &'a str> = BTreeMap::new();
     let mut errors = Vec::new();
     for (id, entry) in entries {
         for (namespace, pattern) in
             entry.matches.iter().flat_map(|(namespace, list)| list.iter().map(move |p| (*namespace, p)))
         {
+            let name = canonical(namespace, pattern.name());
             // An unconditional pattern would shadow a conditional one of another app.
             let clash = seen
-                .range((namespace, pattern.name(), None)..)
-                .take_while(|((n, name, _), _)| *n == namespace && *name == pattern.name())
+                .range((namespace, name.clone(), None)..)
+                .take_while(|((n, other, _), _)| *n == namespace && *other == name)
                 .find(|((_, _, publisher), other)| {
                     **other != id
                         && (publisher.is_none()
@@ -242,7 +261,7 @@ pub fn check_unique<'a>(entries: impl Iterator<Item = (&'a str, &'a Entry)>) -> 
                 let problem = format!("match.{namespace}: {:?} also stands for {other}", pattern.name());
                 errors.push(EntryError { id: id.to_owned(), problem });
             }
-            seen.insert((namespace, pattern.name(), pattern.publisher()), id);
+            seen.insert((namespace, name, pattern.publisher()), id);
         }
     }
     errors
@@ -280,15 +299,19 @@ fn pattern_problem(namespace: Namespace, pattern: &Pattern) -> Option<String> {
         Namespace::Android | Namespace::Flatpak | Namespace::Ios => (!name.contains('.')
             || name.contains(char::is_whitespace))
         .then_some("must be a reverse domain name"),
+        // The name of a bundle, with `.app`, may have spaces.
+        Namespace::MacosBundle => (!name.ends_with(".app") && name.contains(char::is_whitespace))
+            .then_some("must be a bundle identifier without spaces, or a bundle's name with .app"),
         Namespace::Msix => (!name.contains('_')).then_some("must be a package family name"),
         Namespace::Apk
         | Namespace::Dpkg
+        | Namespace::Homebrew
         | Namespace::HomebrewCask
-        | Namespace::MacosBundle
         | Namespace::Nix
         | Namespace::Pacman
         | Namespace::Rpm
-        | Namespace::Snap => name.contains(char::is_whitespace).then_some("must not have spaces"),
+        | Namespace::Snap
+        | Namespace::Winget => name.contains(char::is_whitespace).then_some("must not have spaces"),
         Namespace::Appimage | Namespace::FirefoxExtension | Namespace::WindowsUninstall => None,
     };
     fault.map(str::to_owned)

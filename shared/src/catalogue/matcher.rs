@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
+use super::entry::canonical;
 use super::{App, Catalogue, Row, built_in};
 use crate::namespace::Namespace;
 
@@ -29,62 +30,105 @@ impl Catalogue {
         if identifier.len() > IDENTIFIER_MAX {
             return None;
         }
-        let overlay = find_in(&self.overlay.rows, &self.overlay.apps, namespace, identifier, publisher);
-        overlay.or_else(|| find_in(built_in::ROWS, built_in::APPS, namespace, identifier, publisher))
+        let name = canonical(namespace, identifier);
+        self.find_name(namespace, &name, publisher).or_else(|| {
+            let app_id = format!("app-id:{}", chromium_shortcut(namespace, identifier)?);
+            self.find_name(Namespace::WebApp, &app_id, None)
+        })
+    }
+
+    fn find_name(&self, namespace: Namespace, name: &str, publisher: Option<&str>) -> Option<(&App, &Row)> {
+        let own = &self.overlay;
+        let overlay = || {
+            let start = own.rows.partition_point(|row| row.namespace < namespace);
+            let rows = own.rows.get(start..)?;
+            let end = rows.partition_point(|row| row.namespace == namespace);
+            let row = find_in(rows.get(..end)?, namespace, name, publisher)?;
+            Some((own.apps.get(row.app)?, row))
+        };
+        let built_in = || {
+            let row = find_in(built_in_rows(namespace), namespace, name, publisher)?;
+            Some((built_in::APPS.get(row.app)?, row))
+        };
+        if own.rows.is_empty() { built_in() } else { overlay().or_else(built_in) }
+    }
+}
+
+/// The built-in rows of a namespace: most artefacts are of one with a few hundred, and are not looked up
+/// among thousands.
+fn built_in_rows(namespace: Namespace) -> &'static [Row] {
+    // Namespaces are numbered in the order of `Namespace::ALL`, which is that of the table.
+    let bounds = built_in::STARTS.get(namespace as usize..namespace as usize + 2);
+    match bounds {
+        Some([start, end]) => built_in::ROWS.get(*start..*end).unwrap_or_default(),
+        _ => &[],
     }
 }
 
 fn find_in<'a>(
     rows: &'a [Row],
-    apps: &'a [App],
     namespace: Namespace,
-    identifier: &str,
+    name: &str,
     publisher: Option<&str>,
-) -> Option<(&'a App, &'a Row)> {
-    if rows.is_empty() {
-        return None;
-    }
-    let row =
-        exact(rows, namespace, identifier, |row| publisher_fits(row, publisher)).or_else(
-            || match namespace {
-                Namespace::WindowsUninstall | Namespace::Appimage => {
-                    let bare = without_version(identifier)?;
-                    exact(rows, namespace, bare, |row| row.versioned && publisher_fits(row, publisher))
-                }
-                Namespace::WebApp => parents(identifier).find_map(|address| {
-                    exact(rows, namespace, address, |row| publisher_fits(row, publisher))
-                }),
-                Namespace::Android
-                | Namespace::Apk
-                | Namespace::ChromiumExtension
-                | Namespace::DesktopEntry
-                | Namespace::Dpkg
-                | Namespace::Executable
-                | Namespace::FirefoxExtension
-                | Namespace::Flatpak
-                | Namespace::HomebrewCask
-                | Namespace::Ios
-                | Namespace::MacosBundle
-                | Namespace::Msix
-                | Namespace::Nix
-                | Namespace::Pacman
-                | Namespace::Rpm
-                | Namespace::Snap => None,
-            },
-        )?;
-    apps.get(row.app).map(|app| (app, row))
+) -> Option<&'a Row> {
+    exact(rows, name, |row| publisher_fits(row, publisher)).or_else(|| match namespace {
+        Namespace::WindowsUninstall | Namespace::Appimage => {
+            let bare = without_version(name)?;
+            exact(rows, bare, |row| row.versioned && publisher_fits(row, publisher))
+        }
+        Namespace::WebApp => {
+            parents(name).find_map(|address| exact(rows, address, |row| publisher_fits(row, publisher)))
+        }
+        Namespace::Android
+        | Namespace::Apk
+        | Namespace::ChromiumExtension
+        | Namespace::DesktopEntry
+        | Namespace::Dpkg
+        | Namespace::Executable
+        | Namespace::FirefoxExtension
+        | Namespace::Flatpak
+        | Namespace::Homebrew
+        | Namespace::HomebrewCask
+        | Namespace::Ios
+        | Namespace::MacosBundle
+        | Namespace::Msix
+        | Namespace::Nix
+        | Namespace::Pacman
+        | Namespace::Rpm
+        | Namespace::Snap
+        | Namespace::Winget => None,
+    })
 }
 
 /// The first row of exactly this name that fits.
-fn exact<'a>(
-    rows: &'a [Row],
-    namespace: Namespace,
-    name: &str,
-    fits: impl Fn(&Row) -> bool,
-) -> Option<&'a Row> {
-    let start = rows.partition_point(|row| (row.namespace, row.name.as_ref()) < (namespace, name));
-    let same = |row: &&Row| row.namespace == namespace && row.name == name;
-    rows.get(start..)?.iter().take_while(same).find(|row| fits(row))
+fn exact<'a>(rows: &'a [Row], name: &str, fits: impl Fn(&Row) -> bool) -> Option<&'a Row> {
+    let start = rows.partition_point(|row| row.name.as_ref() < name);
+    rows.get(start..)?.iter().take_while(|row| row.name == name).find(|row| fits(row))
+}
+
+/// The app id in the name of what a Chromium-family browser makes for a web app: the menu entry
+/// `chrome-<app id>-Default.desktop` (`GetAppDesktopShortcutFilename` in
+/// `chrome/browser/web_applications/os_integration/web_app_shortcut_linux.cc`; Edge writes
+/// `msedge-_<app id>-Default.desktop`), and on macOS the bundle `com.google.Chrome.app.<app id>`
+/// (`GetBundleIdentifierForShim` in `chrome/common/mac/app_mode_common.mm`).
+fn chromium_shortcut(namespace: Namespace, identifier: &str) -> Option<&str> {
+    let id = match namespace {
+        Namespace::DesktopEntry => {
+            let (_browser, rest) = identifier.strip_suffix(".desktop")?.split_once('-')?;
+            rest.strip_prefix('_').unwrap_or(rest).split_once('-')?.0
+        }
+        Namespace::MacosBundle => {
+            let (_browser, rest) = identifier.rsplit_once(".app.")?;
+            rest.split_once('-').map_or(rest, |(id, _profile)| id)
+        }
+        _ => return None,
+    };
+    is_chromium_id(id).then_some(id)
+}
+
+/// Whether this is an id of Chromium: 32 letters from `a` to `p`.
+pub fn is_chromium_id(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| (b'a'..=b'p').contains(&byte))
 }
 
 fn publisher_fits(row: &Row, publisher: Option<&str>) -> bool {
@@ -206,6 +250,38 @@ mod tests {
         // Chromium's web_app_id_constants.h: kYoutubeAppId, for https://www.youtube.com/?feature=ytca.
         let id = chromium_app_id("www.youtube.com/?feature=ytca");
         assert_eq!(id, "app-id:agimnkijcaahngcdmfeangaknmldooml");
+    }
+
+    #[test]
+    fn shortcuts_of_browsers_carry_the_app_id() {
+        let catalogue = Catalogue::built_in();
+        let whatsapp = "hnpfjngllnobngcgfapefoaidbinmjnm";
+        for (namespace, name) in [
+            (Namespace::DesktopEntry, format!("chrome-{whatsapp}-Default.desktop")),
+            (Namespace::DesktopEntry, format!("msedge-_{whatsapp}-Profile_1.desktop")),
+            (Namespace::MacosBundle, format!("com.google.Chrome.app.{whatsapp}")),
+            (Namespace::MacosBundle, format!("com.microsoft.edgemac.app.{whatsapp}-Profile-1")),
+        ] {
+            let found = catalogue.find(namespace, &name, None).map(|app| app.id.as_ref());
+            assert_eq!(found, Some("whatsapp"), "{name}");
+        }
+        for name in [format!("{whatsapp}.desktop"), format!("chrome-{whatsapp}x-Default.desktop")] {
+            assert!(catalogue.find(Namespace::DesktopEntry, &name, None).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn case_is_nothing_where_the_platform_takes_no_notice_of_it() {
+        let catalogue = Catalogue::built_in();
+        for (namespace, name, found) in [
+            (Namespace::Executable, "WHATSAPP.EXE", true),
+            (Namespace::Executable, "whatsapp.exe", true),
+            (Namespace::Executable, "TELEGRAM-DESKTOP", false),
+            (Namespace::Msix, "5319275a.whatsappdesktop_cv1g1gvanyjgm", true),
+            (Namespace::Dpkg, "Telegram-Desktop", false),
+        ] {
+            assert_eq!(catalogue.find(namespace, name, None).is_some(), found, "{name}");
+        }
     }
 
     proptest! {

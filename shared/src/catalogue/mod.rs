@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use entry::{AppKind, Entry, EntryError, Pattern, UNLISTED_PREFIX};
+pub use matcher::is_chromium_id;
 pub use recognise::Recognised;
 
 use crate::ids::AppId;
@@ -146,7 +147,7 @@ impl Table {
             for pattern in patterns {
                 self.rows.push(Row {
                     namespace: *namespace,
-                    name: Cow::Owned(pattern.name().to_owned()),
+                    name: Cow::Owned(entry::canonical(*namespace, pattern.name()).into_owned()),
                     publisher: pattern.publisher().map(|text| Cow::Owned(text.to_lowercase())),
                     versioned: pattern.versioned(),
                     app,

@@ -47,12 +47,14 @@ pub enum Recognised {
 impl Catalogue {
     /// Says what an artefact of this source is.
     pub fn recognise(&self, source: &str, artefact: &Artefact<'_>) -> Recognised {
-        if let Some((app, row)) = self.find_row(artefact.namespace, artefact.identifier, artefact.publisher) {
+        let find = |name| Some((self.find_row(artefact.namespace, name, artefact.publisher)?, name));
+        let found = find(artefact.identifier).or_else(|| find(artefact.also?));
+        if let Some(((app, row), name)) = found {
             // What follows in an address is personal: a workspace, a channel, a contact's number. The
             // name in the catalogue is all the evidence that is needed.
             let identifier = match artefact.namespace == Namespace::WebApp {
                 true => row.name.as_ref(),
-                false => artefact.identifier,
+                false => name,
             };
             // Ids in the tables are checked when they are built; another one means a broken table.
             let Ok(app) = AppId::new(app.id.clone().into_owned()) else { return Recognised::Nothing };
@@ -129,14 +131,8 @@ mod tests {
 
     fn artefact<'a>(identifier: &'a str, categories: &'a str) -> Artefact<'a> {
         Artefact {
-            namespace: Namespace::DesktopEntry,
-            identifier,
-            name: None,
-            version: None,
-            publisher: None,
-            scope: &Scope::System,
-            grade: Grade::Installed,
             categories,
+            ..Artefact::new(Namespace::DesktopEntry, identifier, &Scope::System, Grade::Installed)
         }
     }
 

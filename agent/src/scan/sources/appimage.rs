@@ -85,16 +85,7 @@ fn read_folder(look: &mut Look<'_>, dir: &Path, scope: &Scope, found: &mut dyn F
             continue;
         }
         let (name, version) = name_and_version(&entry.name);
-        found(&Artefact {
-            namespace: Namespace::Appimage,
-            identifier: name,
-            name: None,
-            version,
-            publisher: None,
-            scope,
-            grade: Grade::Installed,
-            categories: "",
-        });
+        found(&Artefact { version, ..Artefact::new(Namespace::Appimage, name, scope, Grade::Installed) });
     }
 }
 

@@ -6,12 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
+use offchannel_shared::catalogue::is_chromium_id;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade};
 use offchannel_shared::namespace::Namespace;
 
 use super::browsers::chromium_profiles;
-use super::desktop_file::is_chromium_id;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -56,14 +56,8 @@ impl Source for ChromiumExtension {
                     }
                     let Some(version) = newest(look, &dir.join(&id)) else { continue };
                     found(&Artefact {
-                        namespace: Namespace::ChromiumExtension,
-                        identifier: &id,
-                        name: None,
                         version: Some(&version),
-                        publisher: None,
-                        scope: &user.scope,
-                        grade: Grade::Extension,
-                        categories: "",
+                        ..Artefact::new(Namespace::ChromiumExtension, &id, &user.scope, Grade::Extension)
                     });
                 }
             }

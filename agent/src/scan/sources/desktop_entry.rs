@@ -100,14 +100,9 @@ fn read_entry(
     let installed = program_exists(look, user, dir, &file);
     let scope = user.map_or(&Scope::System, |user| &user.scope);
     let artefact = |namespace, identifier, grade, categories| Artefact {
-        namespace,
-        identifier,
         name: file.name,
-        version: None,
-        publisher: None,
-        scope,
-        grade: if installed { grade } else { Grade::Residual },
         categories,
+        ..Artefact::new(namespace, identifier, scope, if installed { grade } else { Grade::Residual })
     };
     match file.web_app() {
         None => found(&artefact(Namespace::DesktopEntry, id, Grade::Installed, file.categories)),

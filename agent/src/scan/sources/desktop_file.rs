@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use offchannel_shared::catalogue::is_chromium_id;
+
 use crate::scan::host::User;
 use crate::scan::look::Look;
 
@@ -114,11 +116,6 @@ impl<'a> DesktopFile<'a> {
             || words.iter().any(|word| word == "--application-mode").then(|| words.last()).flatten();
         address(url.or(self.web_app_url).or_else(|| epiphany().map(String::as_str))?)
     }
-}
-
-/// Whether this is an id of Chromium: 32 letters from `a` to `p`.
-pub(super) fn is_chromium_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| (b'a'..=b'p').contains(&byte))
 }
 
 /// `host/path` of a web address, with at most two steps of the path and nothing of what may be

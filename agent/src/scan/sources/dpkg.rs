@@ -81,14 +81,9 @@ fn read_packages(
             };
             let Some(grade) = grade else { return };
             found(&Artefact {
-                namespace: Namespace::Dpkg,
-                identifier: package.name,
-                name: None,
                 version: package.version,
                 publisher: package.maintainer,
-                scope: &Scope::System,
-                grade,
-                categories: "",
+                ..Artefact::new(Namespace::Dpkg, package.name, &Scope::System, grade)
             });
         }
         None => malformed = true,

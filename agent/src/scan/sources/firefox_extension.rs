@@ -69,14 +69,8 @@ impl Source for FirefoxExtension {
                         return;
                     }
                     found(&Artefact {
-                        namespace: Namespace::FirefoxExtension,
-                        identifier: &addon.id,
-                        name: None,
                         version: addon.version.as_deref(),
-                        publisher: None,
-                        scope: &user.scope,
-                        grade: Grade::Extension,
-                        categories: "",
+                        ..Artefact::new(Namespace::FirefoxExtension, &addon.id, &user.scope, Grade::Extension)
                     });
                 });
                 if !matches!(read, Ok(true)) {

@@ -108,16 +108,7 @@ fn read_leftovers(
 }
 
 fn artefact<'a>(id: &'a str, version: Option<&'a str>, scope: &'a Scope, grade: Grade) -> Artefact<'a> {
-    Artefact {
-        namespace: Namespace::Flatpak,
-        identifier: id,
-        name: None,
-        version,
-        publisher: None,
-        scope,
-        grade,
-        categories: "",
-    }
+    Artefact { version, ..Artefact::new(Namespace::Flatpak, id, scope, grade) }
 }
 
 fn further_installations(look: &mut Look<'_>) -> Vec<String> {

@@ -73,16 +73,7 @@ impl Source for Processes {
             };
             let Some(file) = program.file_name().and_then(|name| name.to_str()) else { continue };
             let scope = process.uid.map_or(Scope::System, |uid| look.scope_of(uid));
-            found(&Artefact {
-                namespace: Namespace::Executable,
-                identifier: name(file, &process.name),
-                name: None,
-                version: None,
-                publisher: None,
-                scope: &scope,
-                grade: Grade::Running,
-                categories: "",
-            });
+            found(&Artefact::new(Namespace::Executable, name(file, &process.name), &scope, Grade::Running));
         }
         if closed {
             look.elsewhere("programs of other users");

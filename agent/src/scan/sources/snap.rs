@@ -76,16 +76,7 @@ impl Source for Snap {
 }
 
 fn artefact<'a>(name: &'a str, version: Option<&'a str>, scope: &'a Scope, grade: Grade) -> Artefact<'a> {
-    Artefact {
-        namespace: Namespace::Snap,
-        identifier: name,
-        name: None,
-        version,
-        publisher: None,
-        scope,
-        grade,
-        categories: "",
-    }
+    Artefact { version, ..Artefact::new(Namespace::Snap, name, scope, grade) }
 }
 
 /// The snap of which this is an instance: parallel ones are `name_key`, and no name has an underscore.

@@ -128,16 +128,7 @@ fn read_folder(
         if programs > PROGRAMS_MAX {
             return look.trouble(Trouble::TooMany);
         }
-        found(&Artefact {
-            namespace: Namespace::Executable,
-            identifier: &entry.name,
-            name: None,
-            version: None,
-            publisher: None,
-            scope,
-            grade: Grade::Installed,
-            categories: "",
-        });
+        found(&Artefact::new(Namespace::Executable, &entry.name, scope, Grade::Installed));
     }
 }
 

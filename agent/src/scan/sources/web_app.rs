@@ -13,13 +13,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use offchannel_shared::catalogue::is_chromium_id;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 use serde::Deserialize;
 
 use super::browsers::chromium_profiles;
-use super::desktop_file::{DesktopFile, FILE_MAX, address, is_chromium_id, program_exists};
+use super::desktop_file::{DesktopFile, FILE_MAX, address, program_exists};
 use super::json_stream::each;
 use crate::scan::host::{Host, User};
 use crate::scan::look::Look;
@@ -147,16 +148,7 @@ fn read_firefox_pwa(look: &mut Look<'_>, user: &User, found: &mut dyn FnMut(&Art
 }
 
 fn artefact<'a>(identifier: &'a str, name: Option<&'a str>, scope: &'a Scope, grade: Grade) -> Artefact<'a> {
-    Artefact {
-        namespace: Namespace::WebApp,
-        identifier,
-        name,
-        version: None,
-        publisher: None,
-        scope,
-        grade,
-        categories: "",
-    }
+    Artefact { name, ..Artefact::new(Namespace::WebApp, identifier, scope, grade) }
 }
 
 #[cfg(test)]
