@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use offchannel_shared::catalogue::is_chromium_id;
+use offchannel_shared::namespace::is_chromium_id;
 
 use crate::scan::host::User;
 use crate::scan::look::Look;

@@ -13,10 +13,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use offchannel_shared::catalogue::is_chromium_id;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
-use offchannel_shared::namespace::Namespace;
+use offchannel_shared::namespace::{Namespace, is_chromium_id};
 use serde::Deserialize;
 
 use super::browsers::chromium_profiles;
