@@ -291,8 +291,10 @@ fn pattern_problem(namespace: Namespace, pattern: &Pattern) -> Option<String> {
         Namespace::Executable => name.contains(['/', '\\']).then_some("must be a base name, without folders"),
         Namespace::WebApp => {
             let host = name.split('/').next().unwrap_or_default();
-            (name.contains("://") || !host.contains('.') || host != host.to_ascii_lowercase())
-                .then_some("must be a lower-case host name and an optional path, without scheme")
+            // One star for one label, below a domain of somebody's own.
+            let fixed = host.strip_prefix("*.").unwrap_or(host);
+            (name.contains("://") || fixed.contains('*') || !fixed.contains('.') || host != host.to_ascii_lowercase())
+                .then_some("must be a lower-case host name, with *. for any one label before it, and an optional path, without scheme")
         }
         Namespace::Android | Namespace::Flatpak | Namespace::Ios => (!name.contains('.')
             || name.contains(char::is_whitespace))

@@ -151,7 +151,7 @@ impl Table {
                     versioned: pattern.versioned(),
                     app,
                 });
-                if *namespace == Namespace::WebApp {
+                if *namespace == Namespace::WebApp && !pattern.name().starts_with('*') {
                     self.rows.push(Row {
                         namespace: *namespace,
                         name: Cow::Owned(matcher::chromium_app_id(pattern.name())),
