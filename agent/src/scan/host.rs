@@ -10,7 +10,7 @@ use offchannel_shared::inventory::Scope;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
 use super::users;
-use crate::platform::processes;
+use crate::platform::{filesystem, machine as machine_of_system, processes};
 
 /// Most links that are followed in one path; Linux itself stops at 40.
 const LINKS_MAX: usize = 40;
@@ -63,7 +63,7 @@ impl Host {
         } else {
             Platform::Linux
         };
-        Self::new(live_root(), platform, true)
+        Self::new(filesystem::root(), platform, true)
     }
 
     /// A mounted disk image or a test tree. It has no processes, and no link leads out of it.
@@ -76,6 +76,7 @@ impl Host {
         let mut host =
             Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
+        let id = id.or_else(|| if live { machine_of_system::id() } else { None });
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
         host.pseudonyms = Pseudonyms::new(&host.machine_id);
@@ -184,7 +185,8 @@ impl Host {
                     links.push(real.clone());
                     real.pop();
                     depth -= 1;
-                    if target.is_absolute() {
+                    // On Windows `\x` is not absolute: it starts at the root of whatever volume it is on.
+                    if target.has_root() {
                         real = self.root.clone();
                         depth = 0;
                     }
@@ -253,15 +255,6 @@ impl Host {
         };
         name.to_owned()
     }
-}
-
-/// The root of the running system: on Windows that of the drive which it runs from.
-fn live_root() -> PathBuf {
-    #[cfg(windows)]
-    let root = PathBuf::from("C:\\");
-    #[cfg(not(windows))]
-    let root = PathBuf::from("/");
-    root
 }
 
 /// Whether two names are the same on a file system that takes no notice of case.

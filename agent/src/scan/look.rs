@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use offchannel_shared::inventory::{Health, Scope};
 
@@ -479,7 +479,8 @@ impl<'a> Look<'a> {
 /// Whether a path is this folder or lies in it; a comparison of bytes, for it is asked for often.
 fn lies_in(path: &Path, folder: &Path) -> bool {
     let (path, folder) = (path.as_os_str().as_encoded_bytes(), folder.as_os_str().as_encoded_bytes());
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    let ends = |rest: &[u8]| rest.first().is_none_or(|byte| is_separator(char::from(*byte)));
+    path.strip_prefix(folder).is_some_and(ends)
 }
 
 fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
