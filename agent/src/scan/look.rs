@@ -15,6 +15,7 @@ use offchannel_shared::inventory::{Health, Scope};
 use super::host::{Host, User, is_absence};
 use super::seen::Seen;
 use super::trouble::{Place, Trouble, Troubles};
+use super::users::first_person;
 use crate::platform::files::{Stamp, is_executable, open_regular};
 
 /// How many parents of a missing path are asked whether they are missing too.
@@ -327,11 +328,22 @@ impl<'a> Look<'a> {
 
     /// The scope of the user with this number; that of the system for services.
     pub fn scope_of(&self, uid: u32) -> Scope {
-        if uid < 1000 {
+        if uid < first_person(self.host.platform()) {
             return Scope::System;
         }
         let user = self.users.iter().find(|user| user.uid == Some(uid));
         user.map_or_else(|| self.host.scope_of(uid.to_string().as_bytes()), |user| user.scope.clone())
+    }
+
+    /// The scope of the user with this security identifier; that of the system for services, whose
+    /// identifiers do not begin as those of a domain's or a machine's accounts do (`S-1-5-21-`, and
+    /// `S-1-12-1-` for Entra ID).
+    pub fn scope_of_sid(&self, sid: &str) -> Scope {
+        if !sid.starts_with("S-1-5-21-") && !sid.starts_with("S-1-12-1-") {
+            return Scope::System;
+        }
+        let user = self.users.iter().find(|user| user.sid.as_deref() == Some(sid));
+        user.map_or_else(|| self.host.scope_of(sid.as_bytes()), |user| user.scope.clone())
     }
 
     /// The health of the source after this look.
@@ -442,7 +454,14 @@ impl<'a> Look<'a> {
         if is_new {
             self.parent = Some((parent.to_owned(), folder));
         }
-        match std::fs::symlink_metadata(&real) {
+        let mut there = std::fs::symlink_metadata(&real);
+        if there.as_ref().is_err_and(is_absence)
+            && let Some(name) = self.host.name_in_any_case(&real)
+        {
+            real.set_file_name(name);
+            there = std::fs::symlink_metadata(&real);
+        }
+        match there {
             Ok(meta) if meta.is_symlink() => self.follow(&real),
             there => Ok((real, there)),
         }

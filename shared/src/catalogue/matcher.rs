@@ -6,7 +6,7 @@ use ring::digest::{SHA256, digest};
 
 use super::entry::canonical;
 use super::{App, Catalogue, Row, built_in};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, is_chromium_id};
 
 /// Longest identifier that is looked at, in bytes; no entry comes near it.
 const IDENTIFIER_MAX: usize = 512;
@@ -124,11 +124,6 @@ fn chromium_shortcut(namespace: Namespace, identifier: &str) -> Option<&str> {
         _ => return None,
     };
     is_chromium_id(id).then_some(id)
-}
-
-/// Whether this is an id of Chromium: 32 letters from `a` to `p`.
-pub fn is_chromium_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| (b'a'..=b'p').contains(&byte))
 }
 
 fn publisher_fits(row: &Row, publisher: Option<&str>) -> bool {

@@ -12,7 +12,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use entry::{AppKind, Entry, EntryError, Pattern, UNLISTED_PREFIX};
-pub use matcher::is_chromium_id;
 pub use recognise::Recognised;
 
 use crate::ids::AppId;

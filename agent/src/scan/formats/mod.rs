@@ -6,3 +6,4 @@
 
 pub mod plist;
 mod plist_binary;
+pub mod shell_link;

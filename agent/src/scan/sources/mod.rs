@@ -11,6 +11,7 @@ mod flatpak;
 mod json_stream;
 mod processes;
 mod snap;
+mod start_menu;
 mod unpacked;
 mod web_app;
 
