@@ -4,4 +4,6 @@
 //! endless work and with memory that is bounded by the input: what they read is written by users, and by
 //! whoever wants to mislead the agent. Each has property tests here and a fuzz target in `agent/fuzz`.
 
+pub mod plist;
+mod plist_binary;
 pub mod shell_link;
