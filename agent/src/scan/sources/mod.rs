@@ -10,6 +10,7 @@ mod firefox_extension;
 mod flatpak;
 mod json_stream;
 mod processes;
+mod rpm;
 mod snap;
 mod unpacked;
 mod web_app;
@@ -25,6 +26,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
     &processes::Processes,
+    &rpm::Rpm,
     &snap::Snap,
     &unpacked::Unpacked,
     &web_app::WebApp,
