@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf, is_separator};
 
 use offchannel_shared::inventory::{Health, Scope};
 
 use super::host::{Host, User, is_absence};
+use super::seekable::Seekable;
 use super::seen::Seen;
 use super::trouble::{Place, Trouble, Troubles};
 use super::users::first_person;
@@ -181,6 +182,15 @@ impl<'a> Look<'a> {
 
     /// A regular file of at most `limit` bytes, to be read piece by piece.
     pub fn open(&mut self, path: &Path, limit: u64) -> Option<impl Read + use<>> {
+        self.open_file(path, limit).map(|(file, _)| file.take(limit))
+    }
+
+    /// A regular file of at most `limit` bytes, to be read at any place of it.
+    pub fn open_seekable(&mut self, path: &Path, limit: u64) -> Option<Seekable> {
+        self.open_file(path, limit).map(|(file, meta)| Seekable::new(file, &meta, limit))
+    }
+
+    fn open_file(&mut self, path: &Path, limit: u64) -> Option<(File, Metadata)> {
         let meta = self.stat(path)?;
         self.present = true;
         if !meta.is_file() {
@@ -193,7 +203,7 @@ impl<'a> Look<'a> {
         } else {
             self.real(path).and_then(|real| open_regular(&real))
         };
-        result.map(|(file, _)| file.take(limit)).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+        result.map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
     /// Whether a folder holds something of this name that is not a broken link; `true` also if that

@@ -59,6 +59,30 @@ fn dpkg_tells_installed_packages_from_leftovers() {
 }
 
 #[test]
+fn rpm_packages_are_found_in_databases_of_all_formats() {
+    let catalogue = Catalogue::built_in();
+    for tree in ["linux-rpm", "linux-rpm-ndb", "linux-rpm-bdb"] {
+        expect(
+            tree,
+            "rpm",
+            &catalogue,
+            &[
+                ("hexchat", "hexchat", "installed", "1:2.16.2-4", "-"),
+                ("pidgin", "pidgin", "installed", "2.14.13-lp155.1", "-"),
+                ("telegram", "telegram-desktop", "installed", "5.2.3-1.fc40", "-"),
+                ("zoom", "zoom", "installed", "6.1.1.443-1", "-"),
+            ],
+        );
+        let scan = scan(&fixture(tree), &catalogue);
+        let unlisted: Vec<_> =
+            scan.inventory.unlisted.iter().map(|u| (u.identifier.as_str(), u.version.as_deref())).collect();
+        assert_eq!(unlisted, [("acme-chat", Some("2:1.0-3"))], "{tree}");
+        let run = scan.runs.iter().find(|run| run.source == "rpm").unwrap();
+        assert_eq!((&run.health, run.artefacts), (&Health::Ok, 7), "{tree}");
+    }
+}
+
+#[test]
 fn a_menu_entry_counts_while_its_program_is_there() {
     let catalogue = Catalogue::built_in();
     expect(

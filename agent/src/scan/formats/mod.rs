@@ -7,3 +7,9 @@
 pub mod plist;
 mod plist_binary;
 pub mod shell_link;
+mod pages;
+pub mod rpm_bdb;
+pub mod rpm_header;
+pub mod rpm_ndb;
+pub mod sqlite;
+pub mod sqlite_wal;

@@ -10,6 +10,7 @@ mod firefox_extension;
 mod flatpak;
 mod json_stream;
 mod processes;
+mod rpm;
 mod snap;
 mod start_menu;
 mod unpacked;
@@ -26,6 +27,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
     &processes::Processes,
+    &rpm::Rpm,
     &snap::Snap,
     &unpacked::Unpacked,
     &web_app::WebApp,
