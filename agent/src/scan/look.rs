@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::Metadata;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use offchannel_shared::inventory::{Health, Scope};
@@ -261,6 +261,46 @@ impl<'a> Look<'a> {
             Ok(bytes)
         };
         self.real(path).and_then(read).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+    }
+
+    /// The first bytes of a regular file that is not noted: for files of which the folder that was listed, or
+    /// the way to it, tells when they change. Says nothing of what cannot be read; [`Look::read_head`] does.
+    pub fn peek(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
+        let real = self.real(path).ok()?;
+        let mut bytes = Vec::new();
+        open_regular(&real).ok()?.0.take(count).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Where a link leads to, as it is written; `None` if there is no link. The link is noted.
+    pub fn read_link(&mut self, path: &Path) -> Option<PathBuf> {
+        let (place, target) = self.link(path)?;
+        self.links.insert(place);
+        Some(target)
+    }
+
+    /// The same for a link that is not noted, because it lies where nothing ever changes.
+    pub fn peek_link(&mut self, path: &Path) -> Option<PathBuf> {
+        self.link(path).map(|(_, target)| target)
+    }
+
+    /// A link's true place, and what is written in it.
+    fn link(&mut self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let place = self.real(path.parent()?).ok()?.join(path.file_name()?);
+        let target = std::fs::read_link(&place).ok()?;
+        Some((place, target))
+    }
+
+    /// A regular file of at most `limit` bytes, to be read here and there.
+    pub fn open_seekable(&mut self, path: &Path, limit: u64) -> Option<impl Read + Seek + use<>> {
+        let meta = self.stat(path).filter(Metadata::is_file)?;
+        self.present = true;
+        let result = if meta.len() > limit {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            self.real(path).and_then(|real| open_regular(&real))
+        };
+        result.map(|(file, _)| file).map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
     /// The entries of a folder; none if it is not there. More than `limit` is trouble.

@@ -6,10 +6,11 @@ use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::inventory::Health;
 
 /// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
-type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+pub type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
+/// Fails the test unless this is what a source finds in a tree.
 #[track_caller]
-fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
+pub fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
     let found = found_in(tree, source, catalogue);
     let mut expected: Vec<[String; 5]> =
         expected.iter().map(|(a, b, c, d, e)| [a, b, c, d, e].map(|text| (*text).to_owned())).collect();

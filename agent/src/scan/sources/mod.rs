@@ -1,5 +1,6 @@
 //! The table of all sources, and the tests that walk it.
 
+mod apk;
 mod appimage;
 mod browsers;
 mod chromium_extension;
@@ -9,6 +10,8 @@ mod dpkg;
 mod firefox_extension;
 mod flatpak;
 mod json_stream;
+mod nix;
+mod pacman;
 mod processes;
 mod snap;
 mod unpacked;
@@ -18,12 +21,15 @@ use super::source::Source;
 
 /// All sources, sorted by id.
 pub const SOURCES: &[&dyn Source] = &[
+    &apk::Apk,
     &appimage::Appimage,
     &chromium_extension::ChromiumExtension,
     &desktop_entry::DesktopEntry,
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &nix::Nix,
+    &pacman::Pacman,
     &processes::Processes,
     &snap::Snap,
     &unpacked::Unpacked,
