@@ -1,7 +1,7 @@
 //! Packages of Linux distributions and of package managers that run on several systems.
 
 use crate::sources::expect;
-use crate::support::{health, identifiers, link, scan, tree, write};
+use crate::support::{catalogue_with_acme, health, identifiers, link, scan, tree, write};
 use offchannel_shared::catalogue::Catalogue;
 
 #[test]
@@ -120,4 +120,35 @@ fn a_profile_whose_store_cannot_be_seen_is_no_removal() {
     link(tree.path(), &gone, "nix/var/nix/profiles/default");
     let found = scan(tree.path(), &Catalogue::built_in());
     assert_eq!(health(&found, "nix"), "partial: /nix/var/nix/profiles: cannot be read");
+}
+
+#[test]
+fn formulas_count_with_a_receipt_in_the_version_that_is_in_use() {
+    expect(
+        "linux-homebrew",
+        "homebrew",
+        &catalogue_with_acme(),
+        &[
+            ("acme-chat", "acme-chat", "installed", "1.4.5", "-"),
+            ("acme-chat", "acme-talk", "installed", "0.15.0", "-"),
+            ("acme-chat", "acme-call", "installed", "4.4.0", "alice"),
+            ("acme-chat", "acme-call", "residual", "", "-"),
+        ],
+    );
+}
+
+#[test]
+fn casks_count_while_their_application_is_there() {
+    expect(
+        "macos-homebrew",
+        "homebrew",
+        &catalogue_with_acme(),
+        &[
+            ("element", "element", "residual", "", "-"),
+            ("acme-chat", "acme-chat", "installed", "1.4.5", "-"),
+            ("signal", "signal", "installed", "7.34.0", "-"),
+            ("slack", "slack", "residual", "4.41.105", "-"),
+            ("zoom", "zoom", "installed", "6.2.11.43613", "-"),
+        ],
+    );
 }

@@ -18,20 +18,31 @@ pub fn fixture(tree: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/homes").join(tree)
 }
 
-/// One scan of a tree with all sources.
+/// One scan of a tree of Linux with all sources.
 pub fn scan(root: &Path, catalogue: &Catalogue) -> Scan {
-    Scanner::new(Host::at(root.to_owned(), Platform::Linux)).scan(catalogue, None, &Clock::system())
+    scan_of(root, Platform::Linux, catalogue)
+}
+
+/// The same of a tree of any platform.
+pub fn scan_of(root: &Path, platform: Platform, catalogue: &Catalogue) -> Scan {
+    Scanner::new(Host::at(root.to_owned(), platform)).scan(catalogue, None, &Clock::system())
+}
+
+/// The platform of a fixture, by its name.
+fn platform_of(tree: &str) -> Platform {
+    tree.split('-').next().unwrap().parse().unwrap()
 }
 
 /// What a source found in a fixture: app, identifier, grade, version, and the user's name, sorted.
 pub fn found_in(tree: &str, source: &str, catalogue: &Catalogue) -> Vec<[String; 5]> {
     let root = fixture(tree);
-    let users = Host::at(root.clone(), Platform::Linux).users();
+    let platform = platform_of(tree);
+    let users = Host::at(root.clone(), platform).users();
     let name = |scope: &Scope| match users.iter().find(|user| user.scope == *scope) {
         Some(user) => user.name.clone(),
         None => "-".to_owned(),
     };
-    let scan = scan(&root, catalogue);
+    let scan = scan_of(&root, platform, catalogue);
     let sightings = scan.inventory.sightings.iter().filter(|sighting| sighting.source == source);
     let mut rows: Vec<_> = sightings
         .map(|sighting| {
@@ -48,7 +59,7 @@ pub fn found_in(tree: &str, source: &str, catalogue: &Catalogue) -> Vec<[String;
     rows
 }
 
-/// The catalogue with an entry of an organisation's own that has a Firefox extension.
+/// The catalogue with an entry of an organisation's own that has a Firefox extension and formulas.
 pub fn catalogue_with_acme() -> Catalogue {
     let entry: Entry = toml::from_str(
         r#"
@@ -60,6 +71,7 @@ pub fn catalogue_with_acme() -> Catalogue {
         homepage = "https://acme.example"
         [match]
         firefox-extension = ["chat@acme.example"]
+        homebrew = ["acme-call", "acme-chat", "acme-talk"]
         "#,
     )
     .unwrap();

@@ -9,6 +9,7 @@ mod desktop_file;
 mod dpkg;
 mod firefox_extension;
 mod flatpak;
+mod homebrew;
 mod json_stream;
 mod nix;
 mod pacman;
@@ -28,6 +29,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &homebrew::Homebrew,
     &nix::Nix,
     &pacman::Pacman,
     &processes::Processes,
