@@ -135,7 +135,10 @@ mod imp {
 
     pub fn number(key: &Key, name: &str) -> io::Result<u32> {
         let value = value(key, name, &[Type::U32])?;
-        value.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        value
+            .first_chunk()
+            .map(|bytes| u32::from_le_bytes(*bytes))
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// A value of one of these types. There is no safe call that tells the size before the value is fetched, so
@@ -241,9 +244,10 @@ mod tests {
         /// The same key as those see it who look at all users: `HKEY_CURRENT_USER` is one of `HKEY_USERS`.
         fn seen(&self, path: &str) -> io::Result<Key> {
             let path = format!("{}{path}", self.0);
-            let found = USERS.keys().unwrap().find_map(|user| {
-                Key::open(Hive::Users, &format!("{user}\\{path}"), View::Bits64).ok()
-            });
+            let found = USERS
+                .keys()
+                .unwrap()
+                .find_map(|user| Key::open(Hive::Users, &format!("{user}\\{path}"), View::Bits64).ok());
             found.ok_or_else(|| io::ErrorKind::NotFound.into())
         }
     }
@@ -326,7 +330,9 @@ mod tests {
         let place = Place::new("odd");
         let key = place.make("");
         // Without an end, with half a character, with an odd number of bytes, and with nothing.
-        for (name, bytes) in [("a", &b"x\0y\0"[..]), ("b", &[0, 0xD8, 0, 0]), ("c", &[b'x', 0, 0]), ("d", &[])] {
+        for (name, bytes) in
+            [("a", &b"x\0y\0"[..]), ("b", &[0, 0xD8, 0, 0]), ("c", &[b'x', 0, 0]), ("d", &[])]
+        {
             for kind in [Type::Bytes, Type::U32] {
                 key.set_bytes(name, kind, bytes).unwrap();
                 let seen = place.seen("").unwrap();

@@ -6,10 +6,11 @@ use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::inventory::Health;
 
 /// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
-type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+pub type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
+/// Fails the test unless this is what a source finds in a tree.
 #[track_caller]
-fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
+pub fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
     let found = found_in(tree, source, catalogue);
     let mut expected: Vec<[String; 5]> =
         expected.iter().map(|(a, b, c, d, e)| [a, b, c, d, e].map(|text| (*text).to_owned())).collect();
@@ -73,7 +74,7 @@ fn rpm_packages_are_found_in_databases_of_all_formats() {
                 ("zoom", "zoom", "installed", "6.1.1.443-1", "-"),
             ],
         );
-        let scan = scan(&fixture(tree), &catalogue);
+        let scan = scan_of(host(tree), &catalogue);
         let unlisted: Vec<_> =
             scan.inventory.unlisted.iter().map(|u| (u.identifier.as_str(), u.version.as_deref())).collect();
         assert_eq!(unlisted, [("acme-chat", Some("2:1.0-3"))], "{tree}");

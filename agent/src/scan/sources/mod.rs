@@ -1,5 +1,6 @@
 //! The table of all sources, and the tests that walk it.
 
+mod apk;
 mod appimage;
 mod browsers;
 mod chromium_extension;
@@ -8,7 +9,10 @@ mod desktop_file;
 mod dpkg;
 mod firefox_extension;
 mod flatpak;
+mod homebrew;
 mod json_stream;
+mod nix;
+mod pacman;
 mod processes;
 mod rpm;
 mod snap;
@@ -20,12 +24,16 @@ use super::source::Source;
 
 /// All sources, sorted by id.
 pub const SOURCES: &[&dyn Source] = &[
+    &apk::Apk,
     &appimage::Appimage,
     &chromium_extension::ChromiumExtension,
     &desktop_entry::DesktopEntry,
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &homebrew::Homebrew,
+    &nix::Nix,
+    &pacman::Pacman,
     &processes::Processes,
     &rpm::Rpm,
     &snap::Snap,
