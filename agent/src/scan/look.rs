@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -181,6 +181,11 @@ impl<'a> Look<'a> {
 
     /// A regular file of at most `limit` bytes, to be read piece by piece.
     pub fn open(&mut self, path: &Path, limit: u64) -> Option<impl Read + use<>> {
+        self.open_file(path, limit).map(|file| file.take(limit))
+    }
+
+    /// The same, to be read in any order.
+    pub fn open_file(&mut self, path: &Path, limit: u64) -> Option<File> {
         let meta = self.stat(path)?;
         self.present = true;
         if !meta.is_file() {
@@ -193,7 +198,7 @@ impl<'a> Look<'a> {
         } else {
             self.real(path).and_then(|real| open_regular(&real))
         };
-        result.map(|(file, _)| file.take(limit)).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+        result.map(|(file, _)| file).map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
     /// Whether a folder holds something of this name that is not a broken link; `true` also if that

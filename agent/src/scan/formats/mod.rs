@@ -3,3 +3,7 @@
 //! None of them opens a file, knows a place or an app. All of them take any bytes without a panic, without
 //! endless work and with memory that is bounded by the input: what they read is written by users, and by
 //! whoever wants to mislead the agent. Each has property tests here and a fuzz target in `agent/fuzz`.
+
+pub mod regf;
+pub mod registry_value;
+pub mod wine_reg;

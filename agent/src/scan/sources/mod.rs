@@ -9,10 +9,14 @@ mod dpkg;
 mod firefox_extension;
 mod flatpak;
 mod json_stream;
+mod msix;
 mod processes;
 mod snap;
+mod uninstall;
 mod unpacked;
 mod web_app;
+mod windows_uninstall;
+mod wine;
 
 use super::source::Source;
 
@@ -24,10 +28,13 @@ pub const SOURCES: &[&dyn Source] = &[
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &msix::Msix,
     &processes::Processes,
     &snap::Snap,
     &unpacked::Unpacked,
     &web_app::WebApp,
+    &windows_uninstall::WindowsUninstall,
+    &wine::Wine,
 ];
 
 #[cfg(test)]
