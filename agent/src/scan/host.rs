@@ -108,6 +108,15 @@ impl Host {
         }
     }
 
+    /// Where a path that Windows knows as `C:\\folder\\file` is, under the root. `None` for what lies on another
+    /// drive or on the network, or is no full path: nothing can be said about it.
+    pub fn windows_path(&self, text: &str) -> Option<PathBuf> {
+        let rest = text.strip_prefix(['C', 'c'])?.strip_prefix(":\\")?;
+        let parts = rest.split('\\').filter(|part| !part.is_empty() && *part != ".");
+        let plain = rest.split('\\').all(|part| part != ".." && !part.contains(['/', ':']));
+        plain.then(|| parts.fold(self.root.clone(), |path, part| path.join(part)))
+    }
+
     /// All users: those of the password file who are people, and the owners of the folders in `/home`.
     pub fn users(&self) -> Vec<User> {
         users::survey(self).users

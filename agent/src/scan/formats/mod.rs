@@ -6,4 +6,5 @@
 
 pub mod regf;
 pub mod registry_value;
+pub mod shell_link;
 pub mod wine_reg;

@@ -12,6 +12,7 @@ mod json_stream;
 mod msix;
 mod processes;
 mod snap;
+mod start_menu;
 mod uninstall;
 mod unpacked;
 mod web_app;
