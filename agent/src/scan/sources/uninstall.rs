@@ -6,9 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use offchannel_shared::catalogue::is_chromium_id;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
-use offchannel_shared::namespace::Namespace;
+use offchannel_shared::namespace::{Namespace, is_chromium_id};
 
 use crate::scan::look::Look;
 use crate::scan::registry::Key;
