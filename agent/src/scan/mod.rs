@@ -4,6 +4,7 @@ pub mod formats;
 pub mod host;
 pub mod look;
 mod pseudonym;
+mod registry;
 pub mod scanner;
 
 mod seekable;

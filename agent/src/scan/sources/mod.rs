@@ -11,14 +11,18 @@ mod firefox_extension;
 mod flatpak;
 mod homebrew;
 mod json_stream;
+mod msix;
 mod nix;
 mod pacman;
 mod processes;
 mod rpm;
 mod snap;
 mod start_menu;
+mod uninstall;
 mod unpacked;
 mod web_app;
+mod windows_uninstall;
+mod wine;
 
 use super::source::Source;
 
@@ -32,6 +36,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
     &homebrew::Homebrew,
+    &msix::Msix,
     &nix::Nix,
     &pacman::Pacman,
     &processes::Processes,
@@ -39,6 +44,8 @@ pub const SOURCES: &[&dyn Source] = &[
     &snap::Snap,
     &unpacked::Unpacked,
     &web_app::WebApp,
+    &windows_uninstall::WindowsUninstall,
+    &wine::Wine,
 ];
 
 #[cfg(test)]
