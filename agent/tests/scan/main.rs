@@ -5,6 +5,8 @@ mod command;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod macos;
+#[cfg(unix)]
 mod places;
 mod sources;
 mod support;

@@ -6,10 +6,10 @@ use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::inventory::Health;
 
 /// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
-type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+pub type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
 #[track_caller]
-fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
+pub fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
     let found = found_in(tree, source, catalogue);
     let mut expected: Vec<[String; 5]> =
         expected.iter().map(|(a, b, c, d, e)| [a, b, c, d, e].map(|text| (*text).to_owned())).collect();
@@ -21,11 +21,13 @@ fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>])
 fn trees() -> impl Iterator<Item = (&'static str, String)> {
     let files = SOURCES.iter().filter(|source| source.id() != "processes");
     files.flat_map(|source| {
-        source
-            .platforms()
-            .iter()
-            .map(|platform| (source.id(), format!("{}-{}", platform.as_str(), source.id())))
+        source.platforms().iter().map(|platform| (source.id(), tree_of(platform.as_str(), source.id())))
     })
+}
+
+/// `linux-dpkg`, and `macos-bundle` where the source is named after its platform.
+fn tree_of(platform: &str, source: &str) -> String {
+    if source.starts_with(platform) { source.to_owned() } else { format!("{platform}-{source}") }
 }
 
 #[test]
@@ -130,13 +132,23 @@ fn extensions_are_found_in_all_profiles() {
         &Catalogue::built_in(),
         &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
     );
+    for tree in ["macos-chromium-extension", "windows-chromium-extension"] {
+        expect(
+            tree,
+            "chromium-extension",
+            &Catalogue::built_in(),
+            &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
+        );
+    }
     let acme = catalogue_with_acme();
-    expect(
-        "linux-firefox-extension",
-        "firefox-extension",
-        &acme,
-        &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
-    );
+    for tree in ["linux-firefox-extension", "macos-firefox-extension", "windows-firefox-extension"] {
+        expect(
+            tree,
+            "firefox-extension",
+            &acme,
+            &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
+        );
+    }
 }
 
 #[test]

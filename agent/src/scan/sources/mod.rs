@@ -2,6 +2,7 @@
 
 mod appimage;
 mod browsers;
+mod bundles;
 mod chromium_extension;
 mod desktop_entry;
 mod desktop_file;
@@ -9,11 +10,14 @@ mod dpkg;
 mod firefox_extension;
 mod flatpak;
 mod json_stream;
+mod macos_bundle;
+mod macos_receipt;
 mod processes;
 mod snap;
 mod start_menu;
 mod unpacked;
 mod web_app;
+mod web_bundles;
 
 use super::source::Source;
 
@@ -25,6 +29,8 @@ pub const SOURCES: &[&dyn Source] = &[
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &macos_bundle::MacosBundle,
+    &macos_receipt::MacosReceipt,
     &processes::Processes,
     &snap::Snap,
     &unpacked::Unpacked,
