@@ -2,6 +2,7 @@
 
 pub mod formats;
 pub mod host;
+mod host_macos;
 pub mod look;
 mod pseudonym;
 mod registry;

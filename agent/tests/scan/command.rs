@@ -32,6 +32,20 @@ fn scan_answers_in_json() {
 }
 
 #[test]
+fn a_tree_of_another_system_is_scanned_here() {
+    for platform in ["macos", "windows"] {
+        let root = fixture(&format!("{platform}-web-app"));
+        let output =
+            agent(&["scan", "--root", root.to_str().unwrap(), "--platform", platform, "--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{platform}");
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["platform"], platform);
+        let found = answer["sightings"].as_array().unwrap();
+        assert!(found.iter().any(|row| row["app"] == "whatsapp" && row["grade"] == "web-app"), "{found:?}");
+    }
+}
+
+#[test]
 fn scan_of_this_machine_works() {
     for args in
         [&["scan"][..], &["scan", "--all"], &["scan", "--root", "/", "--format", "json"], &["sources"]]

@@ -4,6 +4,8 @@
 mod command;
 #[cfg(unix)]
 mod hostile;
+#[cfg(unix)]
+mod macos;
 mod packages;
 #[cfg(unix)]
 mod places;

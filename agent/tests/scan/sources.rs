@@ -22,13 +22,13 @@ pub fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'
 fn trees() -> impl Iterator<Item = (&'static str, String)> {
     let files = SOURCES.iter().filter(|source| source.id() != "processes");
     files.flat_map(|source| {
-        source.platforms().iter().map(|platform| {
-            let (id, platform) = (source.id(), platform.as_str());
-            // `windows-uninstall` says its platform itself.
-            let tree = if id.starts_with(platform) { id.to_owned() } else { format!("{platform}-{id}") };
-            (id, tree)
-        })
+        source.platforms().iter().map(|platform| (source.id(), tree_of(platform.as_str(), source.id())))
     })
+}
+
+/// `linux-dpkg`, and `macos-bundle` where the source is named after its platform.
+fn tree_of(platform: &str, source: &str) -> String {
+    if source.starts_with(platform) { source.to_owned() } else { format!("{platform}-{source}") }
 }
 
 #[test]
@@ -157,13 +157,23 @@ fn extensions_are_found_in_all_profiles() {
         &Catalogue::built_in(),
         &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
     );
+    for tree in ["macos-chromium-extension", "windows-chromium-extension"] {
+        expect(
+            tree,
+            "chromium-extension",
+            &Catalogue::built_in(),
+            &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
+        );
+    }
     let acme = catalogue_with_acme();
-    expect(
-        "linux-firefox-extension",
-        "firefox-extension",
-        &acme,
-        &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
-    );
+    for tree in ["linux-firefox-extension", "macos-firefox-extension", "windows-firefox-extension"] {
+        expect(
+            tree,
+            "firefox-extension",
+            &acme,
+            &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
+        );
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod apk;
 mod appimage;
 mod browsers;
+mod bundles;
 mod chromium_extension;
 mod desktop_entry;
 mod desktop_file;
@@ -11,6 +12,8 @@ mod firefox_extension;
 mod flatpak;
 mod homebrew;
 mod json_stream;
+mod macos_bundle;
+mod macos_receipt;
 mod msix;
 mod nix;
 mod pacman;
@@ -21,6 +24,7 @@ mod start_menu;
 mod uninstall;
 mod unpacked;
 mod web_app;
+mod web_bundles;
 mod windows_uninstall;
 mod wine;
 
@@ -36,6 +40,8 @@ pub const SOURCES: &[&dyn Source] = &[
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
     &homebrew::Homebrew,
+    &macos_bundle::MacosBundle,
+    &macos_receipt::MacosReceipt,
     &msix::Msix,
     &nix::Nix,
     &pacman::Pacman,
