@@ -78,11 +78,7 @@ pub enum Format {
 /// The device that is looked at.
 pub fn host(config: &Config) -> Host {
     let is_live = [PathBuf::from("/"), filesystem::root()].contains(&config.scan_root);
-    if is_live {
-        Host::live()
-    } else {
-        Host::at(config.scan_root.clone(), Platform::Linux)
-    }
+    if is_live { Host::live() } else { Host::at(config.scan_root.clone(), Platform::Linux) }
 }
 
 /// Writes a value as indented JSON and a newline.

@@ -32,7 +32,11 @@ pub const KEYS: &[Key] = &[
     },
     Key { name: "log.format", default: Some("text"), about: "text or json" },
     Key { name: "log.level", default: Some("info"), about: "error, warn, info, debug or trace" },
-    Key { name: "scan.root", default: Some("/"), about: "root of the file system that is scanned; / is this machine" },
+    Key {
+        name: "scan.root",
+        default: Some("/"),
+        about: "root of the file system that is scanned; / is this machine",
+    },
     Key {
         name: "scan.safety_interval",
         default: Some("15m"),
@@ -44,11 +48,7 @@ pub const KEYS: &[Key] = &[
         about: "PEM file of the one CA to trust; the system's roots if not given",
     },
     Key { name: "server.url", default: None, about: "the collector, https://host or https://host:port" },
-    Key {
-        name: "state_dir",
-        default: Some(STATE_DIR),
-        about: "where identity, state and policy are kept",
-    },
+    Key { name: "state_dir", default: Some(STATE_DIR), about: "where identity, state and policy are kept" },
 ];
 
 impl Key {

@@ -2,9 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod command;
-#[cfg(unix)]
 mod hostile;
-#[cfg(unix)]
 mod places;
 mod sources;
 mod support;
