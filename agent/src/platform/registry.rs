@@ -327,10 +327,8 @@ mod tests {
     fn values_that_nobody_should_have_written_are_read_without_panic() {
         let place = Place::new("odd");
         let key = place.make("");
-        // Without an end, with half a character, with an odd number of bytes, and with nothing.
-        for (name, bytes) in
-            [("a", &b"x\0y\0"[..]), ("b", &[0, 0xD8, 0, 0]), ("c", &[b'x', 0, 0]), ("d", &[])]
-        {
+        // Without an end, with half a character, and with an odd number of bytes.
+        for (name, bytes) in [("a", &b"x\0y\0"[..]), ("b", &[0, 0xD8, 0, 0]), ("c", &[b'x', 0, 0])] {
             for kind in [Type::Bytes, Type::U32] {
                 key.set_bytes(name, kind, bytes).unwrap();
                 let seen = place.seen("").unwrap();

@@ -131,16 +131,16 @@ fn extensions_are_found_in_all_profiles() {
 
 #[test]
 fn appimages_are_known_by_their_first_bytes() {
-    expect(
-        "linux-appimage",
-        "appimage",
-        &Catalogue::built_in(),
-        &[
-            ("caprine", "Caprine", "installed", "2.61.0", "alice"),
-            ("ferdium", "Ferdium", "installed", "", "-"),
-            ("nheko", "nheko", "installed", "0.11.3", "bob"),
-        ],
-    );
+    let mut expected = vec![
+        ("caprine", "Caprine", "installed", "2.61.0", "alice"),
+        ("ferdium", "Ferdium", "installed", "", "-"),
+        ("nheko", "nheko", "installed", "0.11.3", "bob"),
+    ];
+    // Nobody may execute that one; where files have no such bits, this cannot be known.
+    if cfg!(not(unix)) {
+        expected.push(("beeper", "Beeper", "installed", "4", "bob"));
+    }
+    expect("linux-appimage", "appimage", &Catalogue::built_in(), &expected);
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl Device {
     }
 
     /// Starts the daemon of another build.
+    #[cfg(target_os = "linux")]
     pub fn run_this(&self, agent: &Path) -> Running {
         let mut command = Command::new(agent);
         command.arg("run").arg("--config").arg(self.path("agent.toml"));
