@@ -10,7 +10,7 @@ use offchannel_shared::inventory::Scope;
 use super::host_macos;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
-use super::{host_macos, users};
+use super::users;
 use crate::platform::{filesystem, machine as machine_of_system, processes};
 
 /// Most links that are followed in one path; Linux itself stops at 40.
