@@ -6,5 +6,6 @@ mod command;
 mod hostile;
 #[cfg(unix)]
 mod places;
+mod rpm;
 mod sources;
 mod support;
