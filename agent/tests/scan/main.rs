@@ -7,5 +7,7 @@ mod hostile;
 #[cfg(unix)]
 mod places;
 mod rpm;
+#[cfg(unix)]
+mod rpm_program;
 mod sources;
 mod support;
