@@ -122,7 +122,12 @@ struct Wanted {
 fn wanted(entries: &[u8]) -> Wanted {
     let mut wanted = Wanted::default();
     for entry in entries.as_chunks::<4>().0.as_chunks::<4>().0 {
-        let [tag, kind, offset, _] = entry.map(u32::from_be_bytes);
+        // A hundred tags pass here for the few that are wanted.
+        let [tag, kind, offset, _] = entry;
+        let tag = u32::from_be_bytes(*tag);
+        if !(NAME..=GROUP).contains(&tag) {
+            continue;
+        }
         let place = match tag {
             NAME => &mut wanted.name,
             VERSION => &mut wanted.version,
@@ -133,7 +138,7 @@ fn wanted(entries: &[u8]) -> Wanted {
             GROUP => &mut wanted.group,
             _ => continue,
         };
-        *place = Some((kind, offset));
+        *place = Some((u32::from_be_bytes(*kind), u32::from_be_bytes(*offset)));
     }
     wanted
 }
