@@ -7,6 +7,7 @@ mod hostile;
 #[cfg(unix)]
 mod places;
 mod rpm;
+mod rpm_formats;
 #[cfg(unix)]
 mod rpm_program;
 mod sources;

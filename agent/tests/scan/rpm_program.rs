@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{health, identifiers, scan, tree};
 use offchannel_agent::scan::formats::sqlite::Database;
@@ -14,7 +15,7 @@ use offchannel_agent::scan::formats::{rpm_bdb, rpm_header, rpm_ndb};
 use offchannel_shared::catalogue::Catalogue;
 
 /// How many packages there are: enough for a tree of pages.
-const COUNT: usize = 60;
+const COUNT: usize = 40;
 
 /// Runs a program that must work, and answers what it says.
 fn run(command: &mut Command) -> String {
@@ -27,7 +28,7 @@ fn run(command: &mut Command) -> String {
 fn build(top: &Path) -> Vec<std::path::PathBuf> {
     let files = (0..COUNT).map(|n| format!("/opt/{n}"));
     let mut spec = "Name: many\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n%description\nx\n%install\n\
-        for n in $(seq 0 59); do mkdir -p %{buildroot}/opt/$n; for f in $(seq $((n * 2))); do \
+        for n in $(seq 0 39); do mkdir -p %{buildroot}/opt/$n; for f in $(seq $n); do \
         : >%{buildroot}/opt/$n/a-file-with-the-number-$f; done; done\n".to_owned();
     for (n, files) in files.enumerate() {
         let name = if n == 7 { "telegram-desktop".to_owned() } else { format!("package{n}") };
@@ -42,6 +43,10 @@ fn build(top: &Path) -> Vec<std::path::PathBuf> {
         .arg(top.join("many.spec")));
     let built = fs::read_dir(top.join("RPMS/noarch")).unwrap();
     built.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn is_named(path: &Path, start: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with(start))
 }
 
 /// What a database holds, in the words in which rpm is asked for it.
@@ -102,7 +107,27 @@ fn what_rpm_lists_is_what_is_found() {
     assert_eq!((identifiers(&found), versions), (vec!["telegram-desktop"], vec![Some("7:7~rc1-2^x")]));
     assert_eq!(health(&found, "rpm"), "ok");
 
-    run(&mut rpm(&["--nodeps", "--justdb", "-e", "telegram-desktop", "package59", "package0"]));
+    // While rpm works, what it does not touch is found, or it is said that it cannot be read.
+    let two =
+        || packages.iter().filter(|path| ["package1-", "package38-"].iter().any(|name| is_named(path, name)));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..3 {
+                run(&mut rpm(&["--nodeps", "--justdb", "-e", "package1", "package38"]));
+                run(rpm(&["--nodeps", "--justdb", "-i"]).args(two()));
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let found = scan(tree.path(), &Catalogue::built_in());
+            let health = health(&found, "rpm");
+            assert!(identifiers(&found) == ["telegram-desktop"] || health != "ok", "it was missed");
+        }
+    });
+    assert_eq!(read(&dir), listed());
+
+    run(&mut rpm(&["--nodeps", "--justdb", "-e", "telegram-desktop", "package39", "package0"]));
     assert_eq!(listed().len(), COUNT - 3);
     assert_eq!(read(&dir), listed());
     assert_eq!(identifiers(&scan(tree.path(), &Catalogue::built_in())), [] as [&str; 0]);
