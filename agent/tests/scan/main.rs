@@ -6,6 +6,7 @@ mod command;
 mod hostile;
 #[cfg(unix)]
 mod places;
+#[cfg(unix)]
 mod rpm;
 mod rpm_formats;
 #[cfg(unix)]

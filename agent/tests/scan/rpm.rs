@@ -64,6 +64,28 @@ fn what_is_no_database_is_said() {
 }
 
 #[test]
+fn pipes_and_files_over_the_limit_are_said_and_not_read() {
+    let database = fs::read(fixture("linux-rpm/usr/lib/sysimage/rpm/rpmdb.sqlite")).unwrap();
+    for (pipe, said) in [("rpmdb.sqlite", "malformed"), ("rpmdb.sqlite-wal", "malformed"), ("", "too large")]
+    {
+        let tree = tree();
+        write_bytes(tree.path(), "var/lib/rpm/rpmdb.sqlite", &database);
+        let dir = tree.path().join("var/lib/rpm");
+        if pipe.is_empty() {
+            let file = fs::File::options().write(true).open(dir.join("rpmdb.sqlite")).unwrap();
+            file.set_len(3 << 30).unwrap();
+        } else {
+            let _ = fs::remove_file(dir.join(pipe));
+            let kind = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, dir.join(pipe), kind, 0o777.into(), 0).unwrap();
+        }
+        let found = scan(tree.path(), &Catalogue::built_in());
+        assert_eq!(identifiers(&found), [] as [&str; 0], "{pipe}");
+        assert!(health(&found, "rpm").ends_with(said), "{pipe}: {}", health(&found, "rpm"));
+    }
+}
+
+#[test]
 fn the_format_that_rpm_prefers_counts() {
     let tree = tree();
     let copy = |from: &str, to: &str| write_bytes(tree.path(), to, &fs::read(fixture(from)).unwrap());
