@@ -8,5 +8,10 @@ mod macos;
 mod packages;
 #[cfg(unix)]
 mod places;
+#[cfg(unix)]
+mod rpm;
+mod rpm_formats;
+#[cfg(unix)]
+mod rpm_program;
 mod sources;
 mod support;
