@@ -5,6 +5,8 @@ pub mod host;
 pub mod look;
 mod pseudonym;
 pub mod scanner;
+
+mod seekable;
 mod seen;
 pub mod source;
 pub mod sources;

@@ -47,6 +47,18 @@ fn no_link_leads_out_of_an_image() {
 }
 
 #[test]
+fn case_of_a_windows_image_is_nothing_and_of_any_other_it_is() {
+    let tree = tempfile::tempdir().unwrap();
+    write(tree.path(), "USERS/Alice/x", "");
+    let names = |platform| {
+        let users = Host::at(tree.path().to_owned(), platform).users();
+        users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(Platform::Windows), ["Alice"]);
+    assert_eq!(names(Platform::Macos), [] as [&str; 0]);
+}
+
+#[test]
 fn links_in_a_circle_are_trouble_and_nothing_worse() {
     let tree = tree();
     link(tree.path(), "/var/lib/dpkg/other", "var/lib/dpkg/status");

@@ -18,20 +18,30 @@ pub fn fixture(tree: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/homes").join(tree)
 }
 
-/// One scan of a tree with all sources.
+/// The device that a tree of `tests/fixtures/homes` stands for: its name begins with its platform.
+pub fn host(tree: &str) -> Host {
+    let platform = tree.split('-').next().unwrap().parse().unwrap();
+    Host::at(fixture(tree), platform)
+}
+
+/// One scan of a Linux tree with all sources.
 pub fn scan(root: &Path, catalogue: &Catalogue) -> Scan {
-    Scanner::new(Host::at(root.to_owned(), Platform::Linux)).scan(catalogue, None, &Clock::system())
+    scan_of(Host::at(root.to_owned(), Platform::Linux), catalogue)
+}
+
+/// One scan of a device with all sources.
+pub fn scan_of(host: Host, catalogue: &Catalogue) -> Scan {
+    Scanner::new(host).scan(catalogue, None, &Clock::system())
 }
 
 /// What a source found in a fixture: app, identifier, grade, version, and the user's name, sorted.
 pub fn found_in(tree: &str, source: &str, catalogue: &Catalogue) -> Vec<[String; 5]> {
-    let root = fixture(tree);
-    let users = Host::at(root.clone(), Platform::Linux).users();
+    let users = host(tree).users();
     let name = |scope: &Scope| match users.iter().find(|user| user.scope == *scope) {
         Some(user) => user.name.clone(),
         None => "-".to_owned(),
     };
-    let scan = scan(&root, catalogue);
+    let scan = scan_of(host(tree), catalogue);
     let sightings = scan.inventory.sightings.iter().filter(|sighting| sighting.source == source);
     let mut rows: Vec<_> = sightings
         .map(|sighting| {
@@ -60,6 +70,7 @@ pub fn catalogue_with_acme() -> Catalogue {
         homepage = "https://acme.example"
         [match]
         firefox-extension = ["chat@acme.example"]
+        homebrew = ["acme-call", "acme-chat", "acme-talk"]
         "#,
     )
     .unwrap();

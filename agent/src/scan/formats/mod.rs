@@ -3,3 +3,17 @@
 //! None of them opens a file, knows a place or an app. All of them take any bytes without a panic, without
 //! endless work and with memory that is bounded by the input: what they read is written by users, and by
 //! whoever wants to mislead the agent. Each has property tests here and a fuzz target in `agent/fuzz`.
+
+pub mod apk_installed;
+pub mod nix;
+pub mod pacman_desc;
+mod pages;
+pub mod plist;
+mod plist_binary;
+pub mod rpm_bdb;
+pub mod rpm_header;
+pub mod rpm_ndb;
+pub mod shell_link;
+pub mod sqlite;
+pub mod sqlite_wal;
+pub mod stanzas;

@@ -1,5 +1,6 @@
 //! The table of all sources, and the tests that walk it.
 
+mod apk;
 mod appimage;
 mod browsers;
 mod chromium_extension;
@@ -8,9 +9,14 @@ mod desktop_file;
 mod dpkg;
 mod firefox_extension;
 mod flatpak;
+mod homebrew;
 mod json_stream;
+mod nix;
+mod pacman;
 mod processes;
+mod rpm;
 mod snap;
+mod start_menu;
 mod unpacked;
 mod web_app;
 
@@ -18,13 +24,18 @@ use super::source::Source;
 
 /// All sources, sorted by id.
 pub const SOURCES: &[&dyn Source] = &[
+    &apk::Apk,
     &appimage::Appimage,
     &chromium_extension::ChromiumExtension,
     &desktop_entry::DesktopEntry,
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &homebrew::Homebrew,
+    &nix::Nix,
+    &pacman::Pacman,
     &processes::Processes,
+    &rpm::Rpm,
     &snap::Snap,
     &unpacked::Unpacked,
     &web_app::WebApp,

@@ -13,15 +13,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use offchannel_shared::catalogue::is_chromium_id;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
-use offchannel_shared::namespace::Namespace;
+use offchannel_shared::namespace::{Namespace, is_chromium_id};
 use serde::Deserialize;
 
 use super::browsers::chromium_profiles;
 use super::desktop_file::{DesktopFile, FILE_MAX, address, program_exists};
 use super::json_stream::each;
+use super::start_menu;
 use crate::scan::host::{Host, User};
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -74,15 +74,23 @@ impl Source for WebApp {
     }
 
     fn platforms(&self) -> &'static [Platform] {
-        &[Platform::Linux]
+        &[Platform::Linux, Platform::Windows]
     }
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
         let mut look = Look::new(host, &users);
         let mut dirs = Vec::new();
+        let windows = host.platform() == Platform::Windows;
+        if windows {
+            dirs.extend(start_menu::SYSTEM.iter().map(|folder| host.path(folder)));
+        }
         for user in &users {
-            dirs.extend(user_dirs::localised(&mut look, user, &ENTRIES).iter().map(|f| user.folder(f)));
+            if windows {
+                dirs.extend(start_menu::HOME.iter().map(|folder| user.folder(folder)));
+            } else {
+                dirs.extend(user_dirs::localised(&mut look, user, &ENTRIES).iter().map(|f| user.folder(f)));
+            }
             dirs.extend(
                 chromium_profiles(&mut look, user).into_iter().map(|profile| profile.join(RESOURCES)),
             );
@@ -91,16 +99,15 @@ impl Source for WebApp {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        let windows = look.host().platform() == Platform::Windows;
+        if windows {
+            read_shortcuts(look, None, found);
+        }
         for user in look.users() {
-            let mut in_menu = BTreeSet::new();
-            for folder in user_dirs::localised(look, user, &ENTRIES) {
-                let dir = look.home(user, &folder);
-                for entry in look.list(&dir, ENTRIES_MAX) {
-                    if entry.name.ends_with(".desktop") {
-                        in_menu.extend(read_entry(look, user, &dir, &entry.name, found));
-                    }
-                }
-            }
+            let in_menu = match windows {
+                true => read_shortcuts(look, Some(user), found),
+                false => read_entries(look, user, found),
+            };
             for profile in chromium_profiles(look, user) {
                 for id in look.folders(&profile.join(RESOURCES), ENTRIES_MAX) {
                     if is_chromium_id(&id) {
@@ -113,6 +120,36 @@ impl Source for WebApp {
             read_firefox_pwa(look, user, found);
         }
     }
+}
+
+/// Answers the web apps that entries of the user's menu and desktop open, if they work.
+fn read_entries(look: &mut Look<'_>, user: &User, found: &mut dyn FnMut(&Artefact<'_>)) -> BTreeSet<String> {
+    let mut in_menu = BTreeSet::new();
+    for folder in user_dirs::localised(look, user, &ENTRIES) {
+        let dir = look.home(user, &folder);
+        for entry in look.list(&dir, ENTRIES_MAX) {
+            if entry.name.ends_with(".desktop") {
+                in_menu.extend(read_entry(look, user, &dir, &entry.name, found));
+            }
+        }
+    }
+    in_menu
+}
+
+/// The same on Windows, of a user or of all.
+fn read_shortcuts(
+    look: &mut Look<'_>,
+    user: Option<&User>,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) -> BTreeSet<String> {
+    let scope = user.map_or(&Scope::System, |user| &user.scope);
+    let mut in_menu = BTreeSet::new();
+    for shortcut in start_menu::shortcuts(look, user) {
+        let grade = if shortcut.works { Grade::WebApp } else { Grade::Residual };
+        found(&artefact(&shortcut.web_app, Some(&shortcut.name), scope, grade));
+        in_menu.extend(shortcut.works.then_some(shortcut.web_app));
+    }
+    in_menu
 }
 
 /// Answers the web app that the entry opens, if it works.
