@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use offchannel_shared::device::{DeviceFacts, Platform};
 use offchannel_shared::inventory::Scope;
 
+use super::host_macos;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
 use super::users;
@@ -134,7 +135,11 @@ impl Host {
     /// What the device says of itself.
     pub fn facts(&self) -> DeviceFacts {
         let name = if self.live { processes::host_name() } else { String::new() };
-        let name = if name.is_empty() { self.line("/etc/hostname").unwrap_or_default() } else { name };
+        let name = match (name.is_empty(), self.platform) {
+            (false, _) => name,
+            (true, Platform::Macos) => host_macos::host_name(&mut Look::new(self, &[])),
+            (true, _) => self.line("/etc/hostname").unwrap_or_default(),
+        };
         DeviceFacts {
             hostname: name,
             platform: self.platform,
@@ -230,9 +235,12 @@ impl Host {
         Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
     }
 
-    /// `PRETTY_NAME` of os-release(5).
+    /// `PRETTY_NAME` of os-release(5), and what is like it elsewhere.
     fn os_name(&self) -> String {
         let mut look = Look::new(self, &[]);
+        if self.platform == Platform::Macos {
+            return host_macos::os_name(&mut look);
+        }
         let files = ["/etc/os-release", "/usr/lib/os-release"];
         let bytes = files.iter().find_map(|path| look.read(&self.lexical(path), SMALL)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
