@@ -6,5 +6,7 @@ mod command;
 mod hostile;
 #[cfg(unix)]
 mod places;
+#[cfg(unix)]
+mod registry;
 mod sources;
 mod support;

@@ -3,6 +3,7 @@
 use crate::support::{catalogue_with_acme, fixture, found_in, host, scan_of};
 use offchannel_agent::scan::sources::SOURCES;
 use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Health;
 
 /// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
@@ -24,8 +25,13 @@ fn trees() -> impl Iterator<Item = (&'static str, String)> {
         source
             .platforms()
             .iter()
-            .map(|platform| (source.id(), format!("{}-{}", platform.as_str(), source.id())))
+            .map(|platform| (source.id(), format!("{}-{}", platform.as_str(), short(source.id(), *platform))))
     })
+}
+
+/// The id without the platform's name, with which the tree's name begins anyway.
+fn short(id: &'static str, platform: Platform) -> &'static str {
+    id.strip_prefix(platform.as_str()).and_then(|id| id.strip_prefix('-')).unwrap_or(id)
 }
 
 #[test]
