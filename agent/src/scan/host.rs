@@ -9,6 +9,7 @@ use offchannel_shared::inventory::Scope;
 
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
+use super::registry;
 use super::users;
 use crate::platform::processes;
 
@@ -76,6 +77,7 @@ impl Host {
         let mut host =
             Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
+        let id = id.or_else(|| host.of_registry(registry::machine_id));
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
         host.pseudonyms = Pseudonyms::new(&host.machine_id);
@@ -134,6 +136,8 @@ impl Host {
     pub fn facts(&self) -> DeviceFacts {
         let name = if self.live { processes::host_name() } else { String::new() };
         let name = if name.is_empty() { self.line("/etc/hostname").unwrap_or_default() } else { name };
+        let name =
+            if name.is_empty() { self.of_registry(registry::host_name).unwrap_or_default() } else { name };
         DeviceFacts {
             hostname: name,
             platform: self.platform,
@@ -228,8 +232,16 @@ impl Host {
         Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
     }
 
-    /// `PRETTY_NAME` of os-release(5).
+    /// What the registry of Windows says.
+    fn of_registry(&self, ask: fn(&mut Look<'_>) -> Option<String>) -> Option<String> {
+        if self.platform == Platform::Windows { ask(&mut Look::new(self, &[])) } else { None }
+    }
+
+    /// `PRETTY_NAME` of os-release(5); on Windows what its registry says.
     fn os_name(&self) -> String {
+        if let Some(name) = self.of_registry(registry::os_name) {
+            return name;
+        }
         let mut look = Look::new(self, &[]);
         let files = ["/etc/os-release", "/usr/lib/os-release"];
         let bytes = files.iter().find_map(|path| look.read(&self.lexical(path), SMALL)).unwrap_or_default();
