@@ -103,7 +103,8 @@ fn a_hive_of_a_machine_that_lost_power_is_read_with_its_logs_or_said() {
     bytes[508] ^= 0x40;
     fs::write(&path, bytes).unwrap();
     let scan = windows(tree.path());
-    assert_eq!(health(&scan, "windows-uninstall"), format!("partial: /{SOFTWARE}: a file is malformed"));
+    let why = format!("/{SOFTWARE}: a file lacks its last changes");
+    assert_eq!(health(&scan, "windows-uninstall"), format!("partial: {why}"));
     assert!(scan.inventory.sightings.iter().any(|sighting| sighting.app.as_str() == "telegram"));
 }
 

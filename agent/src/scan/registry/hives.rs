@@ -53,7 +53,7 @@ fn open(look: &mut Look<'_>, dir: &Path, name: &str, limit: u64, then: Then<'_>)
     match Hive::open(file, &mut logs) {
         Ok(hive) => {
             if hive.state() == State::Dirty {
-                notes.add(Trouble::Malformed);
+                notes.add(Trouble::Unfinished);
             }
             match hive.root() {
                 Ok(root) => then(look, &Key { raw: &root, notes: &notes }),
