@@ -21,9 +21,17 @@ pub use resolve::{Resolved, Setting, resolve};
 pub use server_url::{ServerUrl, ServerUrlError};
 
 /// The file that is read when nothing names another one.
+#[cfg(not(windows))]
 pub const DEFAULT_PATH: &str = "/etc/offchannel/agent.toml";
+/// The file that is read when nothing names another one. In `ProgramData` everybody could have put it there.
+#[cfg(windows)]
+pub const DEFAULT_PATH: &str = "C:\\Program Files\\Offchannel\\agent.toml";
 /// The file whose settings win over everything; written by device management.
+#[cfg(not(windows))]
 pub const MANAGED_PATH: &str = "/etc/offchannel/managed.toml";
+/// The file whose settings win over everything; written by device management.
+#[cfg(windows)]
+pub const MANAGED_PATH: &str = "C:\\Program Files\\Offchannel\\managed.toml";
 /// Largest settings file that is read, in bytes.
 const FILE_MAX: u64 = 256 * 1024;
 

@@ -73,7 +73,7 @@ pub fn resolve(layers: &[Layer]) -> Resolved {
         ca_file: reader.read("server.ca_file", path),
         token_file: reader.read("enrolment.token_file", path),
         state_dir: reader.read("state_dir", path).unwrap_or_default(),
-        scan_root: reader.read("scan.root", path).unwrap_or_default(),
+        scan_root: reader.read("scan.root", root).unwrap_or_default(),
         splay: reader.read("check_in.splay", flag).unwrap_or(true),
         safety_interval: reader.read("scan.safety_interval", safety_interval).unwrap_or_default(),
         log: Log {
@@ -115,6 +115,11 @@ fn path(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     // A daemon's working directory is not where its administrator typed the path.
     if path.is_absolute() { Ok(path) } else { Err(format!("{text:?} is not an absolute path")) }
+}
+
+/// `/` stands for this machine, also where paths begin with a drive.
+fn root(text: &str) -> Result<PathBuf, String> {
+    if text == "/" { Ok(PathBuf::from(text)) } else { path(text) }
 }
 
 fn flag(text: &str) -> Result<bool, String> {

@@ -7,11 +7,12 @@ use std::path::{Component, Path, PathBuf};
 use offchannel_shared::device::{DeviceFacts, Platform};
 use offchannel_shared::inventory::Scope;
 
+use super::host_macos;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
 use super::registry;
 use super::users;
-use crate::platform::processes;
+use crate::platform::{filesystem, machine as machine_of_system, processes};
 
 /// Most links that are followed in one path; Linux itself stops at 40.
 const LINKS_MAX: usize = 40;
@@ -64,7 +65,7 @@ impl Host {
         } else {
             Platform::Linux
         };
-        Self::new(live_root(), platform, true)
+        Self::new(filesystem::root(), platform, true)
     }
 
     /// A mounted disk image or a test tree. It has no processes, and no link leads out of it.
@@ -77,7 +78,7 @@ impl Host {
         let mut host =
             Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
-        let id = id.or_else(|| host.of_registry(registry::machine_id));
+        let id = id.or_else(|| if live { machine_of_system::id() } else { host.of_registry(registry::machine_id) });
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
         host.pseudonyms = Pseudonyms::new(&host.machine_id);
@@ -135,9 +136,12 @@ impl Host {
     /// What the device says of itself.
     pub fn facts(&self) -> DeviceFacts {
         let name = if self.live { processes::host_name() } else { String::new() };
-        let name = if name.is_empty() { self.line("/etc/hostname").unwrap_or_default() } else { name };
-        let name =
-            if name.is_empty() { self.of_registry(registry::host_name).unwrap_or_default() } else { name };
+        let name = match (name.is_empty(), self.platform) {
+            (false, _) => name,
+            (true, Platform::Macos) => host_macos::host_name(&mut Look::new(self, &[])),
+            (true, Platform::Windows) => self.of_registry(registry::host_name).unwrap_or_default(),
+            (true, _) => self.line("/etc/hostname").unwrap_or_default(),
+        };
         DeviceFacts {
             hostname: name,
             platform: self.platform,
@@ -188,7 +192,8 @@ impl Host {
                     links.push(real.clone());
                     real.pop();
                     depth -= 1;
-                    if target.is_absolute() {
+                    // On Windows `\x` is not absolute: it starts at the root of whatever volume it is on.
+                    if target.has_root() {
                         real = self.root.clone();
                         depth = 0;
                     }
@@ -237,12 +242,15 @@ impl Host {
         if self.platform == Platform::Windows { ask(&mut Look::new(self, &[])) } else { None }
     }
 
-    /// `PRETTY_NAME` of os-release(5); on Windows what its registry says.
+    /// `PRETTY_NAME` of os-release(5), and what is like it elsewhere.
     fn os_name(&self) -> String {
         if let Some(name) = self.of_registry(registry::os_name) {
             return name;
         }
         let mut look = Look::new(self, &[]);
+        if self.platform == Platform::Macos {
+            return host_macos::os_name(&mut look);
+        }
         let files = ["/etc/os-release", "/usr/lib/os-release"];
         let bytes = files.iter().find_map(|path| look.read(&self.lexical(path), SMALL)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
@@ -265,15 +273,6 @@ impl Host {
         };
         name.to_owned()
     }
-}
-
-/// The root of the running system: on Windows that of the drive which it runs from.
-fn live_root() -> PathBuf {
-    #[cfg(windows)]
-    let root = PathBuf::from("C:\\");
-    #[cfg(not(windows))]
-    let root = PathBuf::from("/");
-    root
 }
 
 /// Whether two names are the same on a file system that takes no notice of case.

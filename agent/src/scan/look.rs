@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 
 use offchannel_shared::inventory::{Health, Scope};
 
 use super::host::{Host, User, is_absence};
+use super::seekable::Seekable;
 use super::seen::Seen;
 use super::trouble::{Place, Trouble, Troubles};
 use super::users::first_person;
@@ -181,11 +182,15 @@ impl<'a> Look<'a> {
 
     /// A regular file of at most `limit` bytes, to be read piece by piece.
     pub fn open(&mut self, path: &Path, limit: u64) -> Option<impl Read + use<>> {
-        self.open_file(path, limit).map(|file| file.take(limit))
+        self.open_file(path, limit).map(|(file, _)| file.take(limit))
     }
 
-    /// The same, to be read in any order.
-    pub fn open_file(&mut self, path: &Path, limit: u64) -> Option<File> {
+    /// A regular file of at most `limit` bytes, to be read at any place of it.
+    pub fn open_seekable(&mut self, path: &Path, limit: u64) -> Option<Seekable> {
+        self.open_file(path, limit).map(|(file, meta)| Seekable::new(file, &meta, limit))
+    }
+
+    fn open_file(&mut self, path: &Path, limit: u64) -> Option<(File, Metadata)> {
         let meta = self.stat(path)?;
         self.present = true;
         if !meta.is_file() {
@@ -198,7 +203,7 @@ impl<'a> Look<'a> {
         } else {
             self.real(path).and_then(|real| open_regular(&real))
         };
-        result.map(|(file, _)| file).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+        result.map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
     /// Whether a folder holds something of this name that is not a broken link; `true` also if that
@@ -267,6 +272,34 @@ impl<'a> Look<'a> {
             Ok(bytes)
         };
         self.real(path).and_then(read).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+    }
+
+    /// The first bytes of a regular file that is not noted: for files of which the folder that was listed, or
+    /// the way to it, tells when they change. Says nothing of what cannot be read; [`Look::read_head`] does.
+    pub fn peek(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
+        let real = self.real(path).ok()?;
+        let mut bytes = Vec::new();
+        open_regular(&real).ok()?.0.take(count).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Where a link leads to, as it is written; `None` if there is no link. The link is noted.
+    pub fn read_link(&mut self, path: &Path) -> Option<PathBuf> {
+        let (place, target) = self.link(path)?;
+        self.links.insert(place);
+        Some(target)
+    }
+
+    /// The same for a link that is not noted, because it lies where nothing ever changes.
+    pub fn peek_link(&mut self, path: &Path) -> Option<PathBuf> {
+        self.link(path).map(|(_, target)| target)
+    }
+
+    /// A link's true place, and what is written in it.
+    fn link(&mut self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+        let place = self.real(path.parent()?).ok()?.join(path.file_name()?);
+        let target = std::fs::read_link(&place).ok()?;
+        Some((place, target))
     }
 
     /// The entries of a folder; none if it is not there. More than `limit` is trouble.
@@ -484,7 +517,8 @@ impl<'a> Look<'a> {
 /// Whether a path is this folder or lies in it; a comparison of bytes, for it is asked for often.
 fn lies_in(path: &Path, folder: &Path) -> bool {
     let (path, folder) = (path.as_os_str().as_encoded_bytes(), folder.as_os_str().as_encoded_bytes());
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    let ends = |rest: &[u8]| rest.first().is_none_or(|byte| is_separator(char::from(*byte)));
+    path.strip_prefix(folder).is_some_and(ends)
 }
 
 fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

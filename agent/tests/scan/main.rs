@@ -5,6 +5,9 @@ mod command;
 #[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
+mod macos;
+mod packages;
+#[cfg(unix)]
 mod places;
 #[cfg(unix)]
 mod registry;

@@ -3,14 +3,14 @@
 use crate::support::{catalogue_with_acme, fixture, found_in, host, scan_of};
 use offchannel_agent::scan::sources::SOURCES;
 use offchannel_shared::catalogue::Catalogue;
-use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Health;
 
 /// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
-type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
+pub type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
 
+/// Fails the test unless this is what a source finds in a tree.
 #[track_caller]
-fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
+pub fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>]) {
     let found = found_in(tree, source, catalogue);
     let mut expected: Vec<[String; 5]> =
         expected.iter().map(|(a, b, c, d, e)| [a, b, c, d, e].map(|text| (*text).to_owned())).collect();
@@ -22,16 +22,13 @@ fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'_>])
 fn trees() -> impl Iterator<Item = (&'static str, String)> {
     let files = SOURCES.iter().filter(|source| source.id() != "processes");
     files.flat_map(|source| {
-        source
-            .platforms()
-            .iter()
-            .map(|platform| (source.id(), format!("{}-{}", platform.as_str(), short(source.id(), *platform))))
+        source.platforms().iter().map(|platform| (source.id(), tree_of(platform.as_str(), source.id())))
     })
 }
 
-/// The id without the platform's name, with which the tree's name begins anyway.
-fn short(id: &'static str, platform: Platform) -> &'static str {
-    id.strip_prefix(platform.as_str()).and_then(|id| id.strip_prefix('-')).unwrap_or(id)
+/// `linux-dpkg`, and `macos-bundle` where the source is named after its platform.
+fn tree_of(platform: &str, source: &str) -> String {
+    if source.starts_with(platform) { source.to_owned() } else { format!("{platform}-{source}") }
 }
 
 #[test]
@@ -62,6 +59,30 @@ fn dpkg_tells_installed_packages_from_leftovers() {
         &catalogue,
         &[("profanity", "profanity", "installed", "0.13.1-2", "-")],
     );
+}
+
+#[test]
+fn rpm_packages_are_found_in_databases_of_all_formats() {
+    let catalogue = Catalogue::built_in();
+    for tree in ["linux-rpm", "linux-rpm-ndb", "linux-rpm-bdb"] {
+        expect(
+            tree,
+            "rpm",
+            &catalogue,
+            &[
+                ("hexchat", "hexchat", "installed", "1:2.16.2-4", "-"),
+                ("pidgin", "pidgin", "installed", "2.14.13-lp155.1", "-"),
+                ("telegram", "telegram-desktop", "installed", "5.2.3-1.fc40", "-"),
+                ("zoom", "zoom", "installed", "6.1.1.443-1", "-"),
+            ],
+        );
+        let scan = scan_of(host(tree), &catalogue);
+        let unlisted: Vec<_> =
+            scan.inventory.unlisted.iter().map(|u| (u.identifier.as_str(), u.version.as_deref())).collect();
+        assert_eq!(unlisted, [("acme-chat", Some("2:1.0-3"))], "{tree}");
+        let run = scan.runs.iter().find(|run| run.source == "rpm").unwrap();
+        assert_eq!((&run.health, run.artefacts), (&Health::Ok, 7), "{tree}");
+    }
 }
 
 #[test]
@@ -136,13 +157,23 @@ fn extensions_are_found_in_all_profiles() {
         &Catalogue::built_in(),
         &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
     );
+    for tree in ["macos-chromium-extension", "windows-chromium-extension"] {
+        expect(
+            tree,
+            "chromium-extension",
+            &Catalogue::built_in(),
+            &[("zoom", zoom, "extension", "1.10.0", "alice"), ("zoom", zoom, "extension", "1.8.0", "bob")],
+        );
+    }
     let acme = catalogue_with_acme();
-    expect(
-        "linux-firefox-extension",
-        "firefox-extension",
-        &acme,
-        &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
-    );
+    for tree in ["linux-firefox-extension", "macos-firefox-extension", "windows-firefox-extension"] {
+        expect(
+            tree,
+            "firefox-extension",
+            &acme,
+            &[("acme-chat", "chat@acme.example", "extension", "1.4.2", "alice")],
+        );
+    }
 }
 
 #[test]

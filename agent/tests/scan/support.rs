@@ -70,6 +70,7 @@ pub fn catalogue_with_acme() -> Catalogue {
         homepage = "https://acme.example"
         [match]
         firefox-extension = ["chat@acme.example"]
+        homebrew = ["acme-call", "acme-chat", "acme-talk"]
         "#,
     )
     .unwrap();

@@ -4,7 +4,19 @@
 //! endless work and with memory that is bounded by the input: what they read is written by users, and by
 //! whoever wants to mislead the agent. Each has property tests here and a fuzz target in `agent/fuzz`.
 
+pub mod apk_installed;
+pub mod nix;
+pub mod pacman_desc;
+mod pages;
+pub mod plist;
+mod plist_binary;
 pub mod regf;
 pub mod registry_value;
+pub mod rpm_bdb;
+pub mod rpm_header;
+pub mod rpm_ndb;
 pub mod shell_link;
+pub mod sqlite;
+pub mod sqlite_wal;
+pub mod stanzas;
 pub mod wine_reg;

@@ -43,7 +43,7 @@ pub(in crate::scan) fn user_classes(look: &mut Look<'_>, user: &User, then: Then
 }
 
 fn open(look: &mut Look<'_>, dir: &Path, name: &str, limit: u64, then: Then<'_>) {
-    let Some(file) = look.open_file(&dir.join(name), limit) else { return };
+    let Some(file) = look.open_seekable(&dir.join(name), limit) else { return };
     let notes = Notes::default();
     let mut logs = || {
         let log = |end| look.read_aside(&dir.join(format!("{name}{end}")), LOG_MAX);

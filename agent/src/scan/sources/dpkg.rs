@@ -3,7 +3,6 @@
 //! Nothing else of `/var/lib/dpkg` is read: its `info` folder holds thousands of files and says no
 //! more about what is installed.
 
-use std::io::{self, Read};
 use std::path::PathBuf;
 
 use memchr::{memchr, memmem};
@@ -11,6 +10,7 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use crate::scan::formats::stanzas::{Longer, for_each_stanza};
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -21,9 +21,6 @@ const STATUS_MAX: u64 = 128 * 1024 * 1024;
 
 /// Largest description of one package, in bytes.
 const STANZA_MAX: usize = 1024 * 1024;
-
-/// How much of the database is in memory at a time, unless a description is larger.
-const PIECE: usize = 64 * 1024;
 
 /// Most files in `status.d`.
 const STATUS_D_MAX: usize = 4096;
@@ -71,23 +68,24 @@ fn read_packages(
     let Some(mut file) = look.open(path, STATUS_MAX) else { return };
     let mut malformed = false;
     let fields = Fields::new();
-    let result = for_each_stanza(&mut file, |stanza| match fields.read(stanza) {
-        Some(package) => {
-            let grade = if package.status.is_empty() {
-                unless_said
-            } else {
-                // Only packages between two states have the field, so hardly any is searched for it.
-                grade(package.status, || value(stanza, &fields.configured).is_some())
-            };
-            let Some(grade) = grade else { return };
-            found(&Artefact {
-                version: package.version,
-                publisher: package.maintainer,
-                ..Artefact::new(Namespace::Dpkg, package.name, &Scope::System, grade)
-            });
-        }
-        None => malformed = true,
-    });
+    let result =
+        for_each_stanza(&mut file, STANZA_MAX, Longer::IsAnError, |stanza| match fields.read(stanza) {
+            Some(package) => {
+                let grade = if package.status.is_empty() {
+                    unless_said
+                } else {
+                    // Only packages between two states have the field, so hardly any is searched for it.
+                    grade(package.status, || value(stanza, &fields.configured).is_some())
+                };
+                let Some(grade) = grade else { return };
+                found(&Artefact {
+                    version: package.version,
+                    publisher: package.maintainer,
+                    ..Artefact::new(Namespace::Dpkg, package.name, &Scope::System, grade)
+                });
+            }
+            None => malformed = true,
+        });
     if let Err(error) = result {
         look.trouble(Trouble::of(&error));
     }
@@ -168,58 +166,11 @@ fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|value| !value.is_empty())
 }
 
-/// Calls `each` for every block of lines between empty lines. Holds one piece at a time: a database
-/// is a megabyte, and an agent that stays for weeks should not.
-fn for_each_stanza(reader: &mut impl Read, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let gap = memmem::Finder::new(b"\n\n");
-    let mut each = |stanza: &[u8]| {
-        let stanza = stanza.trim_ascii();
-        if !stanza.is_empty() {
-            each(stanza);
-        }
-    };
-    let mut piece = vec![0; PIECE];
-    let mut filled = 0;
-    loop {
-        let count = match reader.read(piece.get_mut(filled..).unwrap_or_default()) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if count == 0 {
-            each(piece.get(..filled).unwrap_or_default());
-            return Ok(());
-        }
-        filled += count;
-        let mut start = 0;
-        while let Some(rest) = piece.get(start..filled) {
-            let Some(end) = gap.find(rest) else { break };
-            each(rest.get(..end).unwrap_or_default());
-            start += end + 2;
-        }
-        piece.copy_within(start..filled, 0);
-        filled -= start;
-        if filled == piece.len() {
-            if filled >= STANZA_MAX {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            piece.resize(filled * 2, 0);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn stanzas(bytes: &[u8]) -> Vec<String> {
-        let mut all = Vec::new();
-        for_each_stanza(&mut &*bytes, |stanza| all.push(String::from_utf8_lossy(stanza).into_owned()))
-            .unwrap();
-        all
-    }
 
     #[test]
     fn a_package_is_read_and_the_rest_is_skipped() {
@@ -265,19 +216,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_description_may_be_larger_than_a_piece_but_not_endless() {
-        let long = format!("Package: a\nDescription: {}\n\nPackage: b\n", "x".repeat(3 * PIECE));
-        assert_eq!(stanzas(long.as_bytes()).len(), 2);
-        let endless = vec![b'x'; 4 * STANZA_MAX];
-        let error = for_each_stanza(&mut &*endless, |_| {}).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-    }
-
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
-            let _ = for_each_stanza(&mut &*bytes, |stanza| {
+            let _ = for_each_stanza(&mut &*bytes, STANZA_MAX, Longer::IsAnError, |stanza| {
                 let _ = Fields::new().read(stanza);
             });
         }
@@ -288,7 +230,7 @@ mod tests {
                 format!("Package: {name}\nStatus: install ok installed\nVersion: 1:{name}\nDescription: x\n .\n y\n\n")
             }).collect();
             let mut read = Vec::new();
-            for_each_stanza(&mut text.as_bytes(), |stanza| {
+            for_each_stanza(&mut text.as_bytes(), STANZA_MAX, Longer::IsAnError, |stanza| {
                 read.extend(Fields::new().read(stanza).map(|package| package.name.to_owned()));
             }).unwrap();
             prop_assert_eq!(read, names);

@@ -1,21 +1,30 @@
 //! The table of all sources, and the tests that walk it.
 
+mod apk;
 mod appimage;
 mod browsers;
+mod bundles;
 mod chromium_extension;
 mod desktop_entry;
 mod desktop_file;
 mod dpkg;
 mod firefox_extension;
 mod flatpak;
+mod homebrew;
 mod json_stream;
+mod macos_bundle;
+mod macos_receipt;
 mod msix;
+mod nix;
+mod pacman;
 mod processes;
+mod rpm;
 mod snap;
 mod start_menu;
 mod uninstall;
 mod unpacked;
 mod web_app;
+mod web_bundles;
 mod windows_uninstall;
 mod wine;
 
@@ -23,14 +32,21 @@ use super::source::Source;
 
 /// All sources, sorted by id.
 pub const SOURCES: &[&dyn Source] = &[
+    &apk::Apk,
     &appimage::Appimage,
     &chromium_extension::ChromiumExtension,
     &desktop_entry::DesktopEntry,
     &dpkg::Dpkg,
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
+    &homebrew::Homebrew,
+    &macos_bundle::MacosBundle,
+    &macos_receipt::MacosReceipt,
     &msix::Msix,
+    &nix::Nix,
+    &pacman::Pacman,
     &processes::Processes,
+    &rpm::Rpm,
     &snap::Snap,
     &unpacked::Unpacked,
     &web_app::WebApp,

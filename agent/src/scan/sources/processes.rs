@@ -48,7 +48,7 @@ impl Source for Processes {
     }
 
     fn platforms(&self) -> &'static [Platform] {
-        &[Platform::Linux]
+        &[Platform::Linux, Platform::Macos, Platform::Windows]
     }
 
     fn watch(&self, _host: &Host) -> Vec<PathBuf> {
