@@ -78,7 +78,8 @@ impl Host {
         let mut host =
             Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
-        let id = id.or_else(|| if live { machine_of_system::id() } else { host.of_registry(registry::machine_id) });
+        let id = id
+            .or_else(|| if live { machine_of_system::id() } else { host.of_registry(registry::machine_id) });
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
         host.pseudonyms = Pseudonyms::new(&host.machine_id);

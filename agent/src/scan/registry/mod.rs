@@ -7,6 +7,7 @@
 
 mod facts;
 mod hives;
+mod live;
 mod raw;
 
 use std::cell::RefCell;
