@@ -13,5 +13,6 @@ mod rpm;
 mod rpm_formats;
 #[cfg(unix)]
 mod rpm_program;
+mod registry;
 mod sources;
 mod support;
