@@ -291,15 +291,11 @@ impl<'a> Look<'a> {
         Some((place, target))
     }
 
-    /// A regular file of at most `limit` bytes, to be read here and there.
-    pub fn open_seekable(&mut self, path: &Path, limit: u64) -> Option<impl Read + Seek + use<>> {
-        let meta = self.stat(path).filter(Metadata::is_file)?;
+    /// A regular file to be read here and there, of whatever size: who asks for it bounds what is read.
+    pub fn open_seekable(&mut self, path: &Path) -> Option<impl Read + Seek + use<>> {
+        self.stat(path).filter(Metadata::is_file)?;
         self.present = true;
-        let result = if meta.len() > limit {
-            Err(io::ErrorKind::FileTooLarge.into())
-        } else {
-            self.real(path).and_then(|real| open_regular(&real))
-        };
+        let result = self.real(path).and_then(|real| open_regular(&real));
         result.map(|(file, _)| file).map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 

@@ -5,6 +5,8 @@
 //! whoever wants to mislead the agent. Each has property tests here and a fuzz target in `agent/fuzz`.
 
 pub mod apk_installed;
+pub mod asar;
+pub mod electron;
 pub mod nix;
 pub mod pacman_desc;
 pub mod stanzas;

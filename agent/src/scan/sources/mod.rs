@@ -14,6 +14,7 @@ mod json_stream;
 mod nix;
 mod pacman;
 mod processes;
+mod program_folder;
 mod snap;
 mod unpacked;
 mod web_app;
