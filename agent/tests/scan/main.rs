@@ -4,6 +4,7 @@
 mod command;
 #[cfg(unix)]
 mod hostile;
+mod metadata;
 mod packages;
 #[cfg(unix)]
 mod places;

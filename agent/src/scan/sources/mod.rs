@@ -17,6 +17,7 @@ mod processes;
 mod program_folder;
 mod snap;
 mod unpacked;
+mod waydroid;
 mod web_app;
 
 use super::source::Source;
@@ -36,6 +37,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &processes::Processes,
     &snap::Snap,
     &unpacked::Unpacked,
+    &waydroid::Waydroid,
     &web_app::WebApp,
 ];
 
