@@ -219,3 +219,26 @@ fn a_list_of_a_million_extensions_is_read_one_by_one_and_larger_ones_are_said() 
     assert_eq!(found.inventory.sightings.len(), SIGHTINGS_MAX);
     assert_eq!(health(&found, "firefox-extension"), "partial: messaging apps: too many entries");
 }
+
+#[test]
+fn archives_without_end_are_said_and_do_not_hold_up_a_scan() {
+    let tree = tree();
+    let archive = fs::read(crate::support::fixture("linux-unpacked/opt/Signal/resources/app.asar")).unwrap();
+    for n in 0..40 {
+        let path = tree.path().join(format!("home/alice/Downloads/copy{n}/resources/app.asar"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &archive).unwrap();
+    }
+    // One whose header claims to be larger than any.
+    let mut huge = Vec::new();
+    for number in [4_u32, 0x4000_0008, 0x4000_0004, 0x4000_0000] {
+        huge.extend(number.to_le_bytes());
+    }
+    fs::create_dir_all(tree.path().join("opt/Signal/resources")).unwrap();
+    let path = tree.path().join("opt/Signal/resources/app.asar");
+    fs::write(&path, huge).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    let found = scan(tree.path(), &Catalogue::built_in());
+    let expected = "partial: /opt: a file is malformed; 1 home folder: too many entries";
+    assert_eq!(health(&found, "unpacked"), expected);
+}

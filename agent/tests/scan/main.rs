@@ -5,8 +5,15 @@ mod command;
 mod hostile;
 #[cfg(unix)]
 mod macos;
+mod metadata;
 mod packages;
 #[cfg(unix)]
 mod places;
+mod registry;
+#[cfg(unix)]
+mod rpm;
+mod rpm_formats;
+#[cfg(unix)]
+mod rpm_program;
 mod sources;
 mod support;

@@ -100,6 +100,7 @@ fn a_program_among_many_other_files_is_found_and_too_many_programs_are_said() {
         program(tree.path(), &format!("opt/Suite/tool{n}"), ELF);
     }
     write(tree.path(), "opt/Suite/qt.conf", "");
+    write(tree.path(), "opt/Suite/libQt6Core.so.6", "");
     assert_eq!(
         health(&scan(tree.path(), &Catalogue::built_in()), "unpacked"),
         "partial: /opt: too many entries"
@@ -143,7 +144,7 @@ fn downloads_and_desktop_are_found_under_their_names_in_other_languages() {
     write(tree.path(), "home/alice/.config/user-dirs.dirs", dirs);
     program(tree.path(), "home/alice/Donn\u{e9}es/Re\u{e7}us/Caprine.AppImage", APPIMAGE);
     program(tree.path(), "home/alice/Donn\u{e9}es/Re\u{e7}us/Telegram/Telegram", ELF);
-    write(tree.path(), "home/alice/Donn\u{e9}es/Re\u{e7}us/Telegram/Updater", "");
+    program(tree.path(), "home/alice/Donn\u{e9}es/Re\u{e7}us/Telegram/Updater", ELF);
     program(tree.path(), "home/alice/Bureau/nheko.AppImage", APPIMAGE);
     let entry = "[Desktop Entry]\nType=Application\nExec=chromium --app=https://web.whatsapp.com/\n";
     write(tree.path(), "home/alice/Bureau/w.desktop", entry);

@@ -210,7 +210,9 @@ fn a_name_without_a_second_sign_accuses_nobody() {
         "unpacked",
         &Catalogue::built_in(),
         &[
-            ("signal", "signal-desktop", "installed", "", "-"),
+            ("element", "element-desktop", "installed", "1.11.86", "alice"),
+            ("nheko", "nheko", "installed", "", "bob"),
+            ("signal", "signal-desktop", "installed", "7.34.0", "-"),
             ("telegram", "Telegram", "installed", "", "alice"),
         ],
     );
