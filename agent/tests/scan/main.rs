@@ -11,5 +11,7 @@ mod packages;
 mod places;
 #[cfg(unix)]
 mod registry;
+#[cfg(windows)]
+mod registry_live;
 mod sources;
 mod support;
