@@ -98,7 +98,7 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
                 let publisher = pattern.publisher().map(str::to_lowercase);
                 let name = entry::canonical(*namespace, pattern.name()).into_owned();
                 rows.push((*namespace, name, publisher, pattern.versioned(), index));
-                if *namespace == Namespace::WebApp {
+                if *namespace == Namespace::WebApp && !pattern.name().starts_with('*') {
                     rows.push((*namespace, app_id(pattern.name()), None, false, index));
                 }
             }

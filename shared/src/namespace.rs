@@ -108,6 +108,11 @@ impl Namespace {
     }
 }
 
+/// Whether this is an id of Chromium: 32 letters from `a` to `p`.
+pub fn is_chromium_id(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| (b'a'..=b'p').contains(&byte))
+}
+
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -8,14 +8,18 @@ use offchannel_shared::device::Platform;
 use serde::Serialize;
 
 use super::CliError;
-use crate::config::{self, Config, ConfigError, Environment, Layer, MANAGED_PATH, Resolved};
+use crate::config::{self, Config, ConfigError, DEFAULT_PATH, Environment, Layer, MANAGED_PATH, Resolved};
+use crate::platform::filesystem;
 use crate::scan::host::Host;
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigArgs {
-    /// Configuration file [default: $OFFCHANNEL_AGENT_CONFIG, then /etc/offchannel/agent.toml].
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = format!("Configuration file [default: $OFFCHANNEL_AGENT_CONFIG, then {DEFAULT_PATH}]")
+    )]
     config: Option<PathBuf>,
     /// The collector, https://host:port.
     #[arg(long, value_name = "URL")]
@@ -73,11 +77,8 @@ pub enum Format {
 
 /// The device that is looked at.
 pub fn host(config: &Config) -> Host {
-    if config.scan_root == Path::new("/") {
-        Host::live()
-    } else {
-        Host::at(config.scan_root.clone(), Platform::Linux)
-    }
+    let is_live = [PathBuf::from("/"), filesystem::root()].contains(&config.scan_root);
+    if is_live { Host::live() } else { Host::at(config.scan_root.clone(), Platform::Linux) }
 }
 
 /// Writes a value as indented JSON and a newline.

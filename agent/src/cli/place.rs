@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use offchannel_shared::device::Platform;
 
+use crate::platform::filesystem;
 use crate::scan::host::Host;
 use crate::scan::sources::SOURCES;
 
@@ -50,7 +51,7 @@ impl PlaceArgs {
                 let absolute = std::path::absolute(root).map_err(refused)?;
                 std::fs::read_dir(&absolute).map_err(refused)?;
                 // An explicit `/`, however it is written, is this machine too.
-                Some(absolute.components().collect::<PathBuf>()).filter(|root| root.as_os_str() != "/")
+                Some(absolute.components().collect::<PathBuf>()).filter(|root| *root != filesystem::root())
             }
             None => None,
         };

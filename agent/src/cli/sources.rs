@@ -38,6 +38,10 @@ struct Row {
     platforms: &'static [Platform],
     /// `None` where this platform is none of them.
     health: Option<String>,
+    /// How many artefacts it found, of whatever apps.
+    artefacts: Option<u64>,
+    /// How long it took, in microseconds.
+    micros: Option<u64>,
     watched: Vec<String>,
 }
 
@@ -54,6 +58,8 @@ pub fn run(args: &SourcesArgs, out: &mut dyn io::Write, clock: &Clock) -> Result
             about: source.about(),
             platforms: source.platforms(),
             health: run.map(|run| run.health.to_string()),
+            artefacts: run.map(|run| run.artefacts),
+            micros: run.map(|run| run.micros),
             watched: dirs.iter().map(|dir| dir.display().to_string()).collect(),
         }
     };
@@ -69,12 +75,12 @@ fn table(out: &mut dyn io::Write, rows: &[Row]) -> io::Result<()> {
     for row in rows {
         let platforms: Vec<_> = row.platforms.iter().map(|platform| platform.as_str()).collect();
         writeln!(out, "{}\n  {}", row.source, row.about)?;
-        writeln!(
-            out,
-            "  on {}; here: {}",
-            platforms.join(", "),
-            row.health.as_deref().unwrap_or("not looked at")
-        )?;
+        let health = row.health.as_deref().unwrap_or("not looked at");
+        write!(out, "  on {}; here: {health}", platforms.join(", "))?;
+        if let (Some(artefacts), Some(micros)) = (row.artefacts, row.micros) {
+            write!(out, ", {artefacts} artefacts in {}.{:03} ms", micros / 1000, micros % 1000)?;
+        }
+        writeln!(out)?;
         if row.watched.is_empty() {
             writeln!(out, "  no folder to watch; looked at by the clock")?;
         }
@@ -82,5 +88,6 @@ fn table(out: &mut dyn io::Write, rows: &[Row]) -> io::Result<()> {
             writeln!(out, "  watches {dir}")?;
         }
     }
-    Ok(())
+    let micros: u64 = rows.iter().filter_map(|row| row.micros).sum();
+    writeln!(out, "\nAll of them took {}.{:03} ms.", micros / 1000, micros % 1000)
 }

@@ -11,6 +11,13 @@ pub struct Key {
     pub about: &'static str,
 }
 
+/// Where the agent keeps its files unless told otherwise.
+#[cfg(not(windows))]
+const STATE_DIR: &str = "/var/lib/offchannel-agent";
+/// Where the agent keeps its files unless told otherwise.
+#[cfg(windows)]
+const STATE_DIR: &str = "C:\\ProgramData\\Offchannel\\Agent";
+
 /// All settings, sorted by name.
 pub const KEYS: &[Key] = &[
     Key {
@@ -25,7 +32,11 @@ pub const KEYS: &[Key] = &[
     },
     Key { name: "log.format", default: Some("text"), about: "text or json" },
     Key { name: "log.level", default: Some("info"), about: "error, warn, info, debug or trace" },
-    Key { name: "scan.root", default: Some("/"), about: "root of the file system that is scanned" },
+    Key {
+        name: "scan.root",
+        default: Some("/"),
+        about: "root of the file system that is scanned; / is this machine",
+    },
     Key {
         name: "scan.safety_interval",
         default: Some("15m"),
@@ -37,11 +48,7 @@ pub const KEYS: &[Key] = &[
         about: "PEM file of the one CA to trust; the system's roots if not given",
     },
     Key { name: "server.url", default: None, about: "the collector, https://host or https://host:port" },
-    Key {
-        name: "state_dir",
-        default: Some("/var/lib/offchannel-agent"),
-        about: "where identity, state and policy are kept",
-    },
+    Key { name: "state_dir", default: Some(STATE_DIR), about: "where identity, state and policy are kept" },
 ];
 
 impl Key {

@@ -2,6 +2,8 @@
 
 pub mod files;
 pub mod filesystem;
+pub mod machine;
 pub mod processes;
+pub mod registry;
 pub mod signals;
 pub mod storage;

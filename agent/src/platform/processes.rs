@@ -16,6 +16,8 @@ pub struct Process {
     pub name: String,
     /// The user it runs as, where users have numbers.
     pub uid: Option<u32>,
+    /// The security identifier of the user it runs as (`S-1-5-21-...`), where users have one.
+    pub user: Option<String>,
 }
 
 /// The system does not tell its processes.
@@ -49,6 +51,7 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
             program: program(process.exe(), || exe(process.pid().as_u32()))?,
             name: process.name().to_string_lossy().into_owned(),
             uid: uid(process),
+            user: user(process),
         })
     });
     Ok(running.collect())
@@ -87,6 +90,16 @@ fn uid(process: &sysinfo::Process) -> Option<u32> {
 
 #[cfg(not(unix))]
 fn uid(_process: &sysinfo::Process) -> Option<u32> {
+    None
+}
+
+#[cfg(windows)]
+fn user(process: &sysinfo::Process) -> Option<String> {
+    process.user_id().map(|sid| sid.to_string())
+}
+
+#[cfg(not(windows))]
+fn user(_process: &sysinfo::Process) -> Option<String> {
     None
 }
 
@@ -134,5 +147,14 @@ mod tests {
     fn this_very_program_is_among_the_running_ones() {
         let own = std::env::current_exe().unwrap();
         assert!(running().unwrap().iter().any(|process| process.program.as_ref() == Some(&own)));
+    }
+
+    #[test]
+    fn the_user_of_a_process_has_the_kind_of_name_that_the_system_gives() {
+        let own = std::env::current_exe().unwrap();
+        let running = running().unwrap();
+        let own = running.iter().find(|process| process.program.as_ref() == Some(&own)).unwrap();
+        assert_eq!(own.uid.is_some(), cfg!(unix), "{own:?}");
+        assert_eq!(own.user.as_ref().is_some_and(|sid| sid.starts_with("S-1-")), cfg!(windows), "{own:?}");
     }
 }

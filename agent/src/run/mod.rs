@@ -239,7 +239,8 @@ fn look(mut eyes: Eyes, order: &ScanOrder, clock: &Clock) -> (Eyes, Scanned) {
     let at = clock.now();
     let coverage = order.replan.then(|| {
         let wanted = eyes.scanner.watch_dirs();
-        eyes.watcher.update(&wanted, eyes.scanner.host().root())
+        let host = eyes.scanner.host();
+        eyes.watcher.update(&wanted, host.root(), &host.homes())
     });
     if order.forget {
         eyes.scanner.forget();

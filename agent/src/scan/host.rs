@@ -7,16 +7,20 @@ use std::path::{Component, Path, PathBuf};
 use offchannel_shared::device::{DeviceFacts, Platform};
 use offchannel_shared::inventory::Scope;
 
+use super::host_macos;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
 use super::users;
-use crate::platform::processes;
+use crate::platform::{filesystem, machine as machine_of_system, processes};
 
 /// Most links that are followed in one path; Linux itself stops at 40.
 const LINKS_MAX: usize = 40;
 
 /// Largest small system file that is read.
 const SMALL: u64 = 64 * 1024;
+
+/// Most entries of a folder among which a name in another case is looked for; `System32` has some thousands.
+const FOLDER_MAX: usize = 65_536;
 
 /// A device to look at.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct User {
     pub name: String,
     /// The number, where one is known.
     pub uid: Option<u32>,
+    /// The security identifier on Windows, where one is known.
+    pub sid: Option<String>,
     /// The home folder, under the host's root.
     pub home: PathBuf,
     /// The pseudonymous reference.
@@ -58,7 +64,7 @@ impl Host {
         } else {
             Platform::Linux
         };
-        Self::new(PathBuf::from("/"), platform, true)
+        Self::new(filesystem::root(), platform, true)
     }
 
     /// A mounted disk image or a test tree. It has no processes, and no link leads out of it.
@@ -71,6 +77,7 @@ impl Host {
         let mut host =
             Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
+        let id = id.or_else(|| if live { machine_of_system::id() } else { None });
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
         host.pseudonyms = Pseudonyms::new(&host.machine_id);
@@ -103,15 +110,36 @@ impl Host {
         }
     }
 
+    /// Where a path that Windows knows as `C:\\folder\\file` is, under the root. `None` for what lies on another
+    /// drive or on the network, or is no full path: nothing can be said about it.
+    pub fn windows_path(&self, text: &str) -> Option<PathBuf> {
+        let rest = text.strip_prefix(['C', 'c'])?.strip_prefix(":\\")?;
+        let parts = rest.split('\\').filter(|part| !part.is_empty() && *part != ".");
+        let plain = rest.split('\\').all(|part| part != ".." && !part.contains(['/', ':']));
+        plain.then(|| parts.fold(self.root.clone(), |path, part| path.join(part)))
+    }
+
     /// All users: those of the password file who are people, and the owners of the folders in `/home`.
     pub fn users(&self) -> Vec<User> {
         users::survey(self).users
     }
 
+    /// The folder that holds the home folders.
+    pub fn homes(&self) -> PathBuf {
+        self.lexical(match self.platform {
+            Platform::Macos | Platform::Windows => "/Users",
+            Platform::Android | Platform::Ios | Platform::Linux => "/home",
+        })
+    }
+
     /// What the device says of itself.
     pub fn facts(&self) -> DeviceFacts {
         let name = if self.live { processes::host_name() } else { String::new() };
-        let name = if name.is_empty() { self.line("/etc/hostname").unwrap_or_default() } else { name };
+        let name = match (name.is_empty(), self.platform) {
+            (false, _) => name,
+            (true, Platform::Macos) => host_macos::host_name(&mut Look::new(self, &[])),
+            (true, _) => self.line("/etc/hostname").unwrap_or_default(),
+        };
         DeviceFacts {
             hostname: name,
             platform: self.platform,
@@ -162,17 +190,41 @@ impl Host {
                     links.push(real.clone());
                     real.pop();
                     depth -= 1;
-                    if target.is_absolute() {
+                    // On Windows `\x` is not absolute: it starts at the root of whatever volume it is on.
+                    if target.has_root() {
                         real = self.root.clone();
                         depth = 0;
                     }
                     left.extend(parts(&target));
                 }
-                Err(error) if !is_absence(&error) => return Err(error),
-                Ok(_) | Err(_) => {}
+                Ok(_) => {}
+                Err(error) if is_absence(&error) => {
+                    if let Some(name) = self.name_in_any_case(&real) {
+                        real.set_file_name(name);
+                        // It is there, and may be a link.
+                        if std::fs::symlink_metadata(&real).is_ok_and(|meta| meta.is_symlink()) {
+                            left.extend(real.file_name().map(OsString::from));
+                            real.pop();
+                            depth -= 1;
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(real)
+    }
+
+    /// The name in the same folder that differs from this path's only in case: Windows takes no notice of it,
+    /// the system that an image is mounted on may.
+    pub(super) fn name_in_any_case(&self, path: &Path) -> Option<OsString> {
+        if self.live || self.platform != Platform::Windows {
+            return None;
+        }
+        let name = path.file_name()?.to_str()?;
+        let listing = std::fs::read_dir(path.parent()?).ok()?;
+        let mut names = listing.take(FOLDER_MAX).filter_map(|entry| Some(entry.ok()?.file_name()));
+        names.find(|other| other.to_str().is_some_and(|other| is_same_in_any_case(other, name)))
     }
 
     /// The first line of a small file.
@@ -183,9 +235,12 @@ impl Host {
         Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
     }
 
-    /// `PRETTY_NAME` of os-release(5).
+    /// `PRETTY_NAME` of os-release(5), and what is like it elsewhere.
     fn os_name(&self) -> String {
         let mut look = Look::new(self, &[]);
+        if self.platform == Platform::Macos {
+            return host_macos::os_name(&mut look);
+        }
         let files = ["/etc/os-release", "/usr/lib/os-release"];
         let bytes = files.iter().find_map(|path| look.read(&self.lexical(path), SMALL)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
@@ -208,6 +263,11 @@ impl Host {
         };
         name.to_owned()
     }
+}
+
+/// Whether two names are the same on a file system that takes no notice of case.
+fn is_same_in_any_case(a: &str, b: &str) -> bool {
+    a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
 /// Whether an error says that there is nothing, rather than that one may not look.

@@ -8,16 +8,18 @@ mod peek;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::Metadata;
-use std::io::{self, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf, is_separator};
 
 use offchannel_shared::inventory::{Health, Scope};
 
 use super::host::{Host, User, is_absence};
+use super::seekable::Seekable;
 use super::seen::Seen;
 use super::trouble::{Place, Trouble, Troubles};
-use crate::platform::files::{Stamp, is_executable, open_regular};
+use super::users::first_person;
+use crate::platform::files::{Stamp, open_regular};
 
 /// How many parents of a missing path are asked whether they are missing too.
 const PARENTS_MAX: usize = 8;
@@ -182,6 +184,15 @@ impl<'a> Look<'a> {
 
     /// A regular file of at most `limit` bytes, to be read piece by piece.
     pub fn open(&mut self, path: &Path, limit: u64) -> Option<impl Read + use<>> {
+        self.open_file(path, limit).map(|(file, _)| file.take(limit))
+    }
+
+    /// A regular file of at most `limit` bytes, to be read at any place of it.
+    pub fn open_seekable(&mut self, path: &Path, limit: u64) -> Option<Seekable> {
+        self.open_file(path, limit).map(|(file, meta)| Seekable::new(file, &meta, limit))
+    }
+
+    fn open_file(&mut self, path: &Path, limit: u64) -> Option<(File, Metadata)> {
         let meta = self.stat(path)?;
         self.present = true;
         if !meta.is_file() {
@@ -194,7 +205,7 @@ impl<'a> Look<'a> {
         } else {
             self.real(path).and_then(|real| open_regular(&real))
         };
-        result.map(|(file, _)| file.take(limit)).map_err(|error| self.trouble(Trouble::of(&error))).ok()
+        result.map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
     /// Whether a folder holds something of this name that is not a broken link; `true` also if that
@@ -220,37 +231,6 @@ impl<'a> Look<'a> {
         there.map(|_| true)
     }
 
-    /// The first bytes of a program that lies in a folder which was listed: a regular file in the format
-    /// ELF with an execute bit. One without that bit is noted, and so is one that is named like an
-    /// AppImage: the folder does not change when somebody makes it executable or replaces what is in it.
-    pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
-        let (real, there) = self.locate(path).ok()?;
-        let Ok(meta) = there else {
-            // A link that leads nowhere yet.
-            self.asked.insert(real.into_os_string(), None);
-            return None;
-        };
-        if !meta.is_file() {
-            return None;
-        }
-        let executable = is_executable(&meta);
-        let mut head = Vec::new();
-        let read = open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head));
-        let is_program = head.starts_with(b"\x7fELF");
-        let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("appimage"));
-        if is_program || named {
-            self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
-        }
-        match read {
-            // What is no program is nobody's business, closed or not.
-            Err(error) if executable => {
-                self.trouble(Trouble::of(&error));
-                None
-            }
-            _ => (is_program && executable).then_some(head),
-        }
-    }
-
     /// The first bytes of a regular file, fewer if it is shorter.
     pub fn read_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
         if !self.stat(path)?.is_file() {
@@ -263,14 +243,6 @@ impl<'a> Look<'a> {
             Ok(bytes)
         };
         self.real(path).and_then(read).map_err(|error| self.trouble(Trouble::of(&error))).ok()
-    }
-
-    /// A regular file to be read here and there, of whatever size: who asks for it bounds what is read.
-    pub fn open_seekable(&mut self, path: &Path) -> Option<impl Read + Seek + use<>> {
-        self.stat(path).filter(Metadata::is_file)?;
-        self.present = true;
-        let result = self.real(path).and_then(|real| open_regular(&real));
-        result.map(|(file, _)| file).map_err(|error| self.trouble(Trouble::of(&error))).ok()
     }
 
     /// The entries of a folder; none if it is not there. More than `limit` is trouble.
@@ -337,11 +309,22 @@ impl<'a> Look<'a> {
 
     /// The scope of the user with this number; that of the system for services.
     pub fn scope_of(&self, uid: u32) -> Scope {
-        if uid < 1000 {
+        if uid < first_person(self.host.platform()) {
             return Scope::System;
         }
         let user = self.users.iter().find(|user| user.uid == Some(uid));
         user.map_or_else(|| self.host.scope_of(uid.to_string().as_bytes()), |user| user.scope.clone())
+    }
+
+    /// The scope of the user with this security identifier; that of the system for services, whose
+    /// identifiers do not begin as those of a domain's or a machine's accounts do (`S-1-5-21-`, and
+    /// `S-1-12-1-` for Entra ID).
+    pub fn scope_of_sid(&self, sid: &str) -> Scope {
+        if !sid.starts_with("S-1-5-21-") && !sid.starts_with("S-1-12-1-") {
+            return Scope::System;
+        }
+        let user = self.users.iter().find(|user| user.sid.as_deref() == Some(sid));
+        user.map_or_else(|| self.host.scope_of(sid.as_bytes()), |user| user.scope.clone())
     }
 
     /// The health of the source after this look.
@@ -452,7 +435,14 @@ impl<'a> Look<'a> {
         if is_new {
             self.parent = Some((parent.to_owned(), folder));
         }
-        match std::fs::symlink_metadata(&real) {
+        let mut there = std::fs::symlink_metadata(&real);
+        if there.as_ref().is_err_and(is_absence)
+            && let Some(name) = self.host.name_in_any_case(&real)
+        {
+            real.set_file_name(name);
+            there = std::fs::symlink_metadata(&real);
+        }
+        match there {
             Ok(meta) if meta.is_symlink() => self.follow(&real),
             there => Ok((real, there)),
         }
@@ -470,7 +460,8 @@ impl<'a> Look<'a> {
 /// Whether a path is this folder or lies in it; a comparison of bytes, for it is asked for often.
 fn lies_in(path: &Path, folder: &Path) -> bool {
     let (path, folder) = (path.as_os_str().as_encoded_bytes(), folder.as_os_str().as_encoded_bytes());
-    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    let ends = |rest: &[u8]| rest.first().is_none_or(|byte| is_separator(char::from(*byte)));
+    path.strip_prefix(folder).is_some_and(ends)
 }
 
 fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -2,9 +2,13 @@
 
 pub mod formats;
 pub mod host;
+mod host_macos;
 pub mod look;
 mod pseudonym;
+mod registry;
 pub mod scanner;
+
+mod seekable;
 mod seen;
 pub mod source;
 pub mod sources;

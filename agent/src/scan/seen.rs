@@ -111,6 +111,7 @@ mod tests {
     }
 
     /// Everything that a source asked for.
+    #[cfg(unix)]
     fn seen_by(host: &Host, id: &str) -> Seen {
         let source = crate::scan::sources::SOURCES.iter().find(|source| source.id() == id).unwrap();
         let users = host.users();

@@ -1,8 +1,10 @@
-//! Who uses the device: the password file, and the folders in `/home` of users that it does not list
-//! (from a directory service, or left behind).
+//! Who uses the device. On Linux: the password file, and the folders in `/home` of users that it does not
+//! list (from a directory service, or left behind). Elsewhere: the folders in `/Users`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use offchannel_shared::device::Platform;
 
 use super::host::{Host, User};
 use super::look::{Kind, Look};
@@ -19,8 +21,18 @@ const HOMES_MAX: usize = 4096;
 /// `nobody`, who is no one.
 const NOBODY: u32 = 65_534;
 
-/// The number from which on users are people.
-const FIRST_PERSON: u32 = 1000;
+/// Folders in `/Users` that are no person's. macOS: what users share, and its guest, whose folder is emptied.
+/// Windows: what users share, the pattern of new homes, and two old names that lead to these.
+const NO_HOMES: [&str; 6] = ["All Users", "Default", "Default User", "Guest", "Public", "Shared"];
+
+/// The number from which on users are people (Linux: login.defs(5), UID_MIN; macOS: the first user of a new
+/// system has 501).
+pub(super) const fn first_person(platform: Platform) -> u32 {
+    match platform {
+        Platform::Macos => 500,
+        Platform::Android | Platform::Ios | Platform::Linux | Platform::Windows => 1000,
+    }
+}
 
 /// What a file system check makes at the top of a file system; no home.
 const LOST: &str = "lost+found";
@@ -35,6 +47,42 @@ pub(super) struct Survey {
 
 /// Finds the users of a device.
 pub(super) fn survey(host: &Host) -> Survey {
+    match host.platform() {
+        Platform::Macos | Platform::Windows => survey_folders(host),
+        Platform::Android | Platform::Ios | Platform::Linux => survey_linux(host),
+    }
+}
+
+/// Those whose homes are in `/Users`, and root on macOS. Directory services make folders there as well.
+fn survey_folders(host: &Host) -> Survey {
+    let mut look = Look::new(host, &[]);
+    let mut users = Vec::new();
+    let mut user = |name: String, home: PathBuf, uid: Option<u32>| {
+        let scope = host.scope_of(name.as_bytes());
+        users.push(User { name, uid, sid: None, home, scope });
+    };
+    look.elsewhere("home folders");
+    let root = host.path("/var/root");
+    if host.platform() == Platform::Macos && look.is_dir(&root) {
+        user("root".to_owned(), root, Some(0));
+    }
+    let base = look.system("/Users");
+    for entry in look.list(&base, HOMES_MAX) {
+        let hidden = entry.name.starts_with('.') || NO_HOMES.contains(&entry.name.as_str());
+        if hidden || matches!(entry.kind, Kind::File | Kind::Other) {
+            continue;
+        }
+        let home = host.path(&format!("/Users/{}", entry.name));
+        if let Some(uid) = owner_of_folder(&mut look, &home) {
+            user(entry.name, home, uid.filter(|_| host.platform() == Platform::Macos));
+        }
+    }
+    users.sort_by(|a, b| a.home.cmp(&b.home));
+    let (seen, troubles) = look.into_parts();
+    Survey { users, seen, troubles }
+}
+
+fn survey_linux(host: &Host) -> Survey {
     let mut look = Look::new(host, &[]);
     let mut homes: BTreeMap<PathBuf, (String, Option<u32>)> = BTreeMap::new();
     let passwd = look.system("/etc/passwd");
@@ -68,13 +116,14 @@ pub(super) fn survey(host: &Host) -> Survey {
         };
         for (home, name, uid) in found {
             // A person's second folder is not theirs by that person's number: the first has it.
-            let uid = uid.filter(|uid| *uid >= FIRST_PERSON && *uid != NOBODY && known.insert(*uid));
+            let uid = uid
+                .filter(|uid| *uid >= first_person(Platform::Linux) && *uid != NOBODY && known.insert(*uid));
             homes.entry(home).or_insert((name, uid));
         }
     }
     let user = |(home, (name, uid)): (PathBuf, (String, Option<u32>))| {
         let scope = host.scope_of(name.as_bytes());
-        User { name, uid, home, scope }
+        User { name, uid, sid: None, home, scope }
     };
     let users = homes.into_iter().map(user).collect();
     let (seen, troubles) = look.into_parts();
@@ -97,7 +146,7 @@ fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, 
         }
         let home = domain.join(&entry.name);
         let uid = if entry.kind == Kind::Dir { owner_of_folder(look, &home).flatten() } else { None };
-        let Some(uid) = uid.filter(|uid| *uid >= FIRST_PERSON) else { return Vec::new() };
+        let Some(uid) = uid.filter(|uid| *uid >= first_person(Platform::Linux)) else { return Vec::new() };
         let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         homes.push((home, format!("{name}/{}", entry.name), Some(uid)));
     }
@@ -128,7 +177,6 @@ fn people(passwd: &[u8]) -> impl Iterator<Item = Person<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use offchannel_shared::device::Platform;
     use proptest::prelude::*;
 
     use super::*;
@@ -156,6 +204,23 @@ mod tests {
         // Whoever runs this test owns bob's folder.
         let me = owner(&std::fs::metadata(tree.path()).unwrap()).filter(|uid| *uid > 1000 && *uid != NOBODY);
         assert_eq!(names, [("alice", Some(1000)), ("bob", me), ("root", Some(0))]);
+    }
+
+    #[test]
+    fn on_macos_and_windows_users_are_the_folders_of_people() {
+        for (platform, shared) in [
+            (Platform::Macos, ["Shared", "Guest", ".localized"]),
+            (Platform::Windows, ["Public", "Default", "All Users"]),
+        ] {
+            let tree = tempfile::tempdir().unwrap();
+            for dir in shared.iter().chain(&["alice", "bob"]) {
+                std::fs::create_dir_all(tree.path().join("Users").join(dir)).unwrap();
+            }
+            std::fs::write(tree.path().join("Users/desktop.ini"), "").unwrap();
+            let users = Host::at(tree.path().to_owned(), platform).users();
+            let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+            assert_eq!(names, ["alice", "bob"], "{platform}");
+        }
     }
 
     #[cfg(unix)]

@@ -123,16 +123,16 @@ impl Watcher {
         (Self { inner: None, shared: Arc::clone(&shared), watched: BTreeMap::new() }, Hints(shared))
     }
 
-    /// Watches these folders and no others. Call it before every scan of everything.
-    pub fn update(&mut self, wanted: &BTreeMap<PathBuf, Sources>, root: &Path) -> Coverage {
+    /// Watches these folders and no others, none above `root`. Call it before every scan of everything.
+    /// `homes` is where the users' folders are.
+    pub fn update(&mut self, wanted: &BTreeMap<PathBuf, Sources>, root: &Path, homes: &Path) -> Coverage {
         let exists = |path: &Path| folder_identity(path).is_some();
-        let homes = root.join("home");
-        let mut coverage = self.apply(Plan::new(wanted, root, &homes, exists));
+        let mut coverage = self.apply(Plan::new(wanted, root, homes, exists));
         for _ in 1..REPLANS_MAX {
             if !self.shared.lock().plan.is_outdated(exists) {
                 break;
             }
-            coverage = self.apply(Plan::new(wanted, root, &homes, exists));
+            coverage = self.apply(Plan::new(wanted, root, homes, exists));
         }
         coverage
     }
@@ -236,7 +236,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (mut watcher, hints) = Watcher::new();
         std::fs::write(root.path().join("old"), "x").unwrap();
-        let coverage = watcher.update(&wanted(root.path()), root.path());
+        let coverage = watcher.update(&wanted(root.path()), root.path(), &root.path().join("home"));
         assert_eq!(coverage, Coverage { polled: Sources::new(), health: Health::Ok });
         std::fs::read(root.path().join("old")).unwrap();
         std::fs::write(root.path().join("new"), "x").unwrap();
@@ -249,10 +249,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("a/b");
         let (mut watcher, hints) = Watcher::new();
-        watcher.update(&wanted(&folder), root.path());
+        watcher.update(&wanted(&folder), root.path(), &root.path().join("home"));
         std::fs::create_dir_all(&folder).unwrap();
         assert!(next(&hints).await.replan);
-        watcher.update(&wanted(&folder), root.path());
+        watcher.update(&wanted(&folder), root.path(), &root.path().join("home"));
         std::fs::write(folder.join("new"), "x").unwrap();
         assert!(next(&hints).await.sources.contains("s"));
     }
@@ -263,11 +263,11 @@ mod tests {
         let folder = root.path().join("a");
         std::fs::create_dir(&folder).unwrap();
         let (mut watcher, hints) = Watcher::new();
-        watcher.update(&wanted(&folder), root.path());
+        watcher.update(&wanted(&folder), root.path(), &root.path().join("home"));
         std::fs::rename(&folder, root.path().join("b")).unwrap();
         std::fs::create_dir(&folder).unwrap();
         assert!(next(&hints).await.replan);
-        watcher.update(&wanted(&folder), root.path());
+        watcher.update(&wanted(&folder), root.path(), &root.path().join("home"));
         // What was still to be heard of the old folder.
         let _ = std::mem::take(&mut hints.0.lock().pending);
         std::fs::write(folder.join("new"), "x").unwrap();

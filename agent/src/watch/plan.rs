@@ -141,7 +141,7 @@ impl Plan {
         for interest in interests.into_iter().flatten() {
             match &interest.awaited {
                 None => hint.want(interest),
-                Some(awaited) if Some(awaited.as_os_str()) == path.file_name() => {
+                Some(awaited) if path.file_name().is_some_and(|name| is_same(awaited, name)) => {
                     hint.replan = true;
                     hint.want(interest);
                 }
@@ -150,6 +150,12 @@ impl Plan {
         }
         hint
     }
+}
+
+/// Whether two names are of one entry: these systems keep the case of a name and find it by any, and events
+/// tell the one that was kept.
+fn is_same(one: &OsStr, other: &OsStr) -> bool {
+    if cfg!(any(windows, target_os = "macos")) { one.eq_ignore_ascii_case(other) } else { one == other }
 }
 
 #[cfg(test)]
@@ -199,6 +205,12 @@ mod tests {
         let plan = Plan::new(&BTreeMap::new(), Path::new("/"), Path::new("/home"), among(&["/"]));
         assert_eq!(plan.hint(Path::new("/home")), Hint::everything());
         assert!(plan.hint(Path::new("/srv")).is_empty());
+    }
+
+    #[test]
+    fn what_comes_in_another_case_counts_where_the_system_takes_it_for_the_same() {
+        let plan = Plan::new(&wanted(&[("/opt", "exe")]), Path::new("/"), Path::new("/home"), among(&["/"]));
+        assert_eq!(plan.hint(Path::new("/OPT")).replan, cfg!(any(windows, target_os = "macos")));
     }
 
     #[test]

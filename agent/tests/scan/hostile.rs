@@ -1,11 +1,16 @@
 //! Trees that are made to mislead, to hang or to fill the agent.
 
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
+#[cfg(unix)]
 use std::os::unix::process::CommandExt;
+#[cfg(unix)]
 use std::process::Command;
 
-use crate::support::{catalogue_with_acme, health, identifiers, link, scan, tree, write};
+#[cfg(unix)]
+use crate::support::link;
+use crate::support::{catalogue_with_acme, health, identifiers, scan, tree, write};
 use offchannel_agent::clock::Clock;
 use offchannel_agent::scan::host::Host;
 use offchannel_agent::scan::scanner::Scanner;
@@ -17,6 +22,7 @@ use offchannel_shared::wire::SIGHTINGS_MAX;
 const PIDGIN: &str = "[Desktop Entry]\nType=Application\nName=Pidgin\nCategories=InstantMessaging;\n";
 const STATUS: &str = "Package: pidgin\nStatus: install ok installed\nVersion: 2.14\nDescription: x\n";
 
+#[cfg(unix)]
 #[test]
 fn links_of_an_image_lead_to_places_in_the_image() {
     let tree = tree();
@@ -30,6 +36,7 @@ fn links_of_an_image_lead_to_places_in_the_image() {
     assert_eq!(identifiers(&scan(tree.path(), &Catalogue::built_in())), ["pidgin.desktop", "pidgin"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn no_link_leads_out_of_an_image() {
     let outside = tempfile::tempdir().unwrap();
@@ -46,6 +53,19 @@ fn no_link_leads_out_of_an_image() {
     assert_eq!(identifiers(&scan(tree.path(), &Catalogue::built_in())), [] as [&str; 0]);
 }
 
+#[cfg(unix)]
+#[test]
+fn case_of_a_windows_image_is_nothing_and_of_any_other_it_is() {
+    let tree = tempfile::tempdir().unwrap();
+    write(tree.path(), "USERS/Alice/x", "");
+    let names = |platform| {
+        let users = Host::at(tree.path().to_owned(), platform).users();
+        users.into_iter().map(|user| user.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(Platform::Windows), ["Alice"]);
+    assert_eq!(names(Platform::Macos), [] as [&str; 0]);
+}
+
 #[test]
 fn links_in_a_circle_are_trouble_and_nothing_worse() {
     let tree = tree();
@@ -55,6 +75,7 @@ fn links_in_a_circle_are_trouble_and_nothing_worse() {
     assert_eq!(health(&scan, "dpkg"), "failed: /var/lib/dpkg/status: cannot be read");
 }
 
+#[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_not_opened() {
     let tree = tree();
@@ -90,6 +111,7 @@ fn files_over_the_limit_and_broken_ones_are_said_and_skipped() {
     assert_eq!(health(&scan, "dpkg"), "partial: /var/lib/dpkg/status: a file is malformed");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_closed_home_is_said_without_its_name() {
     let tree = tree();
@@ -215,7 +237,7 @@ fn archives_without_end_are_said_and_do_not_hold_up_a_scan() {
     fs::create_dir_all(tree.path().join("opt/Signal/resources")).unwrap();
     let path = tree.path().join("opt/Signal/resources/app.asar");
     fs::write(&path, huge).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 35).unwrap();
     let found = scan(tree.path(), &Catalogue::built_in());
     let expected = "partial: /opt: a file is malformed; 1 home folder: too many entries";
     assert_eq!(health(&found, "unpacked"), expected);

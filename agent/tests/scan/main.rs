@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod command;
-#[cfg(unix)]
 mod hostile;
+#[cfg(unix)]
+mod macos;
 mod metadata;
 mod packages;
 #[cfg(unix)]

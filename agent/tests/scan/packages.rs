@@ -187,3 +187,19 @@ fn a_list_of_android_apps_that_is_none_is_said() {
     let found = scan(tree.path(), &Catalogue::built_in());
     assert_eq!(health(&found, "waydroid"), "failed: 1 home folder: cannot be read");
 }
+
+#[test]
+fn programs_in_the_folders_of_windows_users_need_a_second_sign_too() {
+    expect(
+        "windows-unpacked",
+        "windows-unpacked",
+        &Catalogue::built_in(),
+        &[
+            ("discord", "Discord.exe", "installed", "1.0.9035", "alice"),
+            ("mattermost", "Mattermost.exe", "installed", "5.10.0", "bob"),
+            ("signal", "Signal.exe", "installed", "7.34.0", "alice"),
+            ("slack", "slack.exe", "residual", "4.41.105", "bob"),
+            ("telegram", "Telegram.exe", "installed", "", "alice"),
+        ],
+    );
+}

@@ -18,31 +18,30 @@ pub fn fixture(tree: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/homes").join(tree)
 }
 
-/// One scan of a tree of Linux with all sources.
+/// The device that a tree of `tests/fixtures/homes` stands for: its name begins with its platform.
+pub fn host(tree: &str) -> Host {
+    let platform = tree.split('-').next().unwrap().parse().unwrap();
+    Host::at(fixture(tree), platform)
+}
+
+/// One scan of a Linux tree with all sources.
 pub fn scan(root: &Path, catalogue: &Catalogue) -> Scan {
-    scan_of(root, Platform::Linux, catalogue)
+    scan_of(Host::at(root.to_owned(), Platform::Linux), catalogue)
 }
 
-/// The same of a tree of any platform.
-pub fn scan_of(root: &Path, platform: Platform, catalogue: &Catalogue) -> Scan {
-    Scanner::new(Host::at(root.to_owned(), platform)).scan(catalogue, None, &Clock::system())
-}
-
-/// The platform of a fixture, by its name.
-fn platform_of(tree: &str) -> Platform {
-    tree.split('-').next().unwrap().parse().unwrap()
+/// One scan of a device with all sources.
+pub fn scan_of(host: Host, catalogue: &Catalogue) -> Scan {
+    Scanner::new(host).scan(catalogue, None, &Clock::system())
 }
 
 /// What a source found in a fixture: app, identifier, grade, version, and the user's name, sorted.
 pub fn found_in(tree: &str, source: &str, catalogue: &Catalogue) -> Vec<[String; 5]> {
-    let root = fixture(tree);
-    let platform = platform_of(tree);
-    let users = Host::at(root.clone(), platform).users();
+    let users = host(tree).users();
     let name = |scope: &Scope| match users.iter().find(|user| user.scope == *scope) {
         Some(user) => user.name.clone(),
         None => "-".to_owned(),
     };
-    let scan = scan_of(&root, platform, catalogue);
+    let scan = scan_of(host(tree), catalogue);
     let sightings = scan.inventory.sightings.iter().filter(|sighting| sighting.source == source);
     let mut rows: Vec<_> = sightings
         .map(|sighting| {
@@ -59,7 +58,7 @@ pub fn found_in(tree: &str, source: &str, catalogue: &Catalogue) -> Vec<[String;
     rows
 }
 
-/// The catalogue with an entry of an organisation's own that has a Firefox extension and formulas.
+/// The catalogue with an entry of an organisation's own that has a Firefox extension.
 pub fn catalogue_with_acme() -> Catalogue {
     let entry: Entry = toml::from_str(
         r#"

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::namespace::Namespace;
+use super::namespace::{Namespace, is_chromium_id};
 
 /// Prefix of the app ids that stand for artefacts which no entry knows; no entry may use it.
 pub const UNLISTED_PREFIX: &str = "unlisted-";
@@ -286,15 +286,15 @@ fn pattern_problem(namespace: Namespace, pattern: &Pattern) -> Option<String> {
         return Some("is versioned, which only windows-uninstall and appimage can be".to_owned());
     }
     let fault = match namespace {
-        Namespace::ChromiumExtension => (name.len() != 32
-            || !name.bytes().all(|b| (b'a'..=b'p').contains(&b)))
-        .then_some("must be 32 letters from a to p"),
+        Namespace::ChromiumExtension => (!is_chromium_id(name)).then_some("must be 32 letters from a to p"),
         Namespace::DesktopEntry => (!name.ends_with(".desktop")).then_some("must end with .desktop"),
         Namespace::Executable => name.contains(['/', '\\']).then_some("must be a base name, without folders"),
         Namespace::WebApp => {
             let host = name.split('/').next().unwrap_or_default();
-            (name.contains("://") || !host.contains('.') || host != host.to_ascii_lowercase())
-                .then_some("must be a lower-case host name and an optional path, without scheme")
+            // One star for one label, below a domain of somebody's own.
+            let fixed = host.strip_prefix("*.").unwrap_or(host);
+            (name.contains("://") || fixed.contains('*') || !fixed.contains('.') || host != host.to_ascii_lowercase())
+                .then_some("must be a lower-case host name, with *. for any one label before it, and an optional path, without scheme")
         }
         Namespace::Android | Namespace::Flatpak | Namespace::Ios => (!name.contains('.')
             || name.contains(char::is_whitespace))

@@ -6,7 +6,7 @@ use ring::digest::{SHA256, digest};
 
 use super::entry::canonical;
 use super::{App, Catalogue, Row, built_in};
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, is_chromium_id};
 
 /// Longest identifier that is looked at, in bytes; no entry comes near it.
 const IDENTIFIER_MAX: usize = 512;
@@ -77,7 +77,10 @@ fn find_in<'a>(
             exact(rows, bare, |row| row.versioned && publisher_fits(row, publisher))
         }
         Namespace::WebApp => {
-            parents(name).find_map(|address| exact(rows, address, |row| publisher_fits(row, publisher)))
+            let find = |address: &str| exact(rows, address, |row| publisher_fits(row, publisher));
+            // `acme.example.com/x` is also any host of `*.example.com/x`.
+            let any_host = || format!("*.{}", name.split_once('.').map_or("", |(_, domain)| domain));
+            parents(name).find_map(find).or_else(|| parents(&any_host()).find_map(find))
         }
         Namespace::Android
         | Namespace::Apk
@@ -124,11 +127,6 @@ fn chromium_shortcut(namespace: Namespace, identifier: &str) -> Option<&str> {
         _ => return None,
     };
     is_chromium_id(id).then_some(id)
-}
-
-/// Whether this is an id of Chromium: 32 letters from `a` to `p`.
-pub fn is_chromium_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| (b'a'..=b'p').contains(&byte))
 }
 
 fn publisher_fits(row: &Row, publisher: Option<&str>) -> bool {
@@ -205,7 +203,7 @@ mod tests {
         homepage = "https://acme.example"
         [acme.match]
         dpkg = [{ name = "chat", publisher = "Acme Ltd" }]
-        web-app = ["acme.example/chat"]
+        web-app = ["*.acme-chat.example/rooms", "acme.example/chat"]
         windows-uninstall = [{ name = "Acme Chat", publisher = "Acme", versioned = true }]
     "#;
 
@@ -243,6 +241,25 @@ mod tests {
             assert!(!find(address), "{address} was accused");
         }
         assert!(find(&chromium_app_id("acme.example/chat")));
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label_of_a_host() {
+        let catalogue = overlay(ACME);
+        let find = |address: &str| {
+            let found = catalogue.find_row(Namespace::WebApp, address, None);
+            found.map(|(_, row)| row.name.to_string())
+        };
+        let row = Some("*.acme-chat.example/rooms".to_owned());
+        assert_eq!(find("team.acme-chat.example/rooms/7"), row);
+        for other in [
+            "acme-chat.example/rooms",
+            "a.b.acme-chat.example/rooms",
+            "team.acme-chat.example/admin",
+            "x/rooms",
+        ] {
+            assert_eq!(find(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -12,7 +12,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use entry::{AppKind, Entry, EntryError, Pattern, UNLISTED_PREFIX};
-pub use matcher::is_chromium_id;
 pub use recognise::Recognised;
 
 use crate::ids::AppId;
@@ -152,7 +151,7 @@ impl Table {
                     versioned: pattern.versioned(),
                     app,
                 });
-                if *namespace == Namespace::WebApp {
+                if *namespace == Namespace::WebApp && !pattern.name().starts_with('*') {
                     self.rows.push(Row {
                         namespace: *namespace,
                         name: Cow::Owned(matcher::chromium_app_id(pattern.name())),

@@ -6,10 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use offchannel_shared::catalogue::is_chromium_id;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade};
-use offchannel_shared::namespace::Namespace;
+use offchannel_shared::namespace::{Namespace, is_chromium_id};
 
 use super::browsers::chromium_profiles;
 use crate::scan::host::Host;
@@ -33,7 +32,7 @@ impl Source for ChromiumExtension {
     }
 
     fn platforms(&self) -> &'static [Platform] {
-        &[Platform::Linux]
+        &[Platform::Linux, Platform::Macos, Platform::Windows]
     }
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use offchannel_shared::catalogue::is_chromium_id;
+use offchannel_shared::namespace::is_chromium_id;
 
 use crate::scan::host::User;
 use crate::scan::look::Look;
@@ -105,16 +105,23 @@ impl<'a> DesktopFile<'a> {
             return None;
         }
         let words = words(self.exec);
-        if let Some(id) =
-            words.iter().find_map(|word| word.strip_prefix("--app-id=")).filter(|id| is_chromium_id(id))
-        {
-            return Some(format!("app-id:{id}"));
+        if let Some(web_app) = web_app_in(&words) {
+            return Some(web_app);
         }
-        let url = words.iter().find_map(|word| word.strip_prefix("--app="));
         // GNOME Web: `epiphany --application-mode --profile=... ADDRESS`.
         let epiphany =
             || words.iter().any(|word| word == "--application-mode").then(|| words.last()).flatten();
-        address(url.or(self.web_app_url).or_else(|| epiphany().map(String::as_str))?)
+        address(self.web_app_url.or_else(|| epiphany().map(String::as_str))?)
+    }
+}
+
+/// The web app that a Chromium-family browser opens with these arguments, as an identifier of the namespace
+/// `web-app`.
+pub(super) fn web_app_in(words: &[String]) -> Option<String> {
+    let value = |key: &str| words.iter().find_map(|word| word.strip_prefix(key));
+    match value("--app-id=").filter(|id| is_chromium_id(id)) {
+        Some(id) => Some(format!("app-id:{id}")),
+        None => address(value("--app=")?),
     }
 }
 
