@@ -83,6 +83,8 @@ fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     ln(&format!("{wrapped}/bin"), &format!("{env}/bin"));
     ln(&format!("{profanity}/bin/profanity"), &format!("{wrapped}/bin/profanity"));
     program(format!("{profanity}/bin/profanity"));
+    let entry = "[Desktop Entry]\nType=Application\nName=Acme\nExec=profanity\nCategories=Chat;\n";
+    write(tree.path(), format!("{env}/share/applications/acme.desktop").trim_start_matches('/'), entry);
     // Her own, by home-manager: no program, but a menu entry.
     ln("home-manager-3-link", "home/alice/.local/state/nix/profiles/home-manager");
     ln(&generation, "home/alice/.local/state/nix/profiles/home-manager-3-link");
@@ -110,6 +112,8 @@ fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     ];
     assert_eq!(rows, expected);
     assert_eq!(health(&found, "nix"), "ok");
+    let unlisted: Vec<_> = found.inventory.unlisted.iter().map(|one| one.identifier.as_str()).collect();
+    assert_eq!(unlisted, ["acme.desktop"]);
 }
 
 #[cfg(unix)]
