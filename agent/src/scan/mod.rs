@@ -2,8 +2,10 @@
 
 pub mod formats;
 pub mod host;
+mod host_macos;
 pub mod look;
 mod pseudonym;
+mod registry;
 pub mod scanner;
 
 mod seekable;

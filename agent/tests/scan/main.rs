@@ -2,10 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod command;
-#[cfg(unix)]
 mod hostile;
+#[cfg(unix)]
+mod macos;
+mod metadata;
 mod packages;
 #[cfg(unix)]
 mod places;
+mod registry;
+#[cfg(windows)]
+mod registry_live;
+#[cfg(unix)]
+mod rpm;
+mod rpm_formats;
+#[cfg(unix)]
+mod rpm_program;
 mod sources;
 mod support;

@@ -32,7 +32,7 @@ impl Source for ChromiumExtension {
     }
 
     fn platforms(&self) -> &'static [Platform] {
-        &[Platform::Linux]
+        &[Platform::Linux, Platform::Macos, Platform::Windows]
     }
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {

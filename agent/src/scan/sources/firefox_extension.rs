@@ -45,7 +45,7 @@ impl Source for FirefoxExtension {
     }
 
     fn platforms(&self) -> &'static [Platform] {
-        &[Platform::Linux]
+        &[Platform::Linux, Platform::Macos, Platform::Windows]
     }
 
     /// The folders of the extensions themselves: a profile's own folder changes all the time.

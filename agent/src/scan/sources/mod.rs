@@ -3,6 +3,7 @@
 mod apk;
 mod appimage;
 mod browsers;
+mod bundles;
 mod chromium_extension;
 mod desktop_entry;
 mod desktop_file;
@@ -11,14 +12,23 @@ mod firefox_extension;
 mod flatpak;
 mod homebrew;
 mod json_stream;
+mod macos_bundle;
+mod macos_receipt;
+mod msix;
 mod nix;
 mod pacman;
 mod processes;
+mod program_folder;
 mod rpm;
 mod snap;
 mod start_menu;
+mod uninstall;
 mod unpacked;
+mod waydroid;
 mod web_app;
+mod web_bundles;
+mod windows_uninstall;
+mod wine;
 
 use super::source::Source;
 
@@ -32,13 +42,19 @@ pub const SOURCES: &[&dyn Source] = &[
     &firefox_extension::FirefoxExtension,
     &flatpak::Flatpak,
     &homebrew::Homebrew,
+    &macos_bundle::MacosBundle,
+    &macos_receipt::MacosReceipt,
+    &msix::Msix,
     &nix::Nix,
     &pacman::Pacman,
     &processes::Processes,
     &rpm::Rpm,
     &snap::Snap,
     &unpacked::Unpacked,
+    &waydroid::Waydroid,
     &web_app::WebApp,
+    &windows_uninstall::WindowsUninstall,
+    &wine::Wine,
 ];
 
 #[cfg(test)]

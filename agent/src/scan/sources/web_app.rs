@@ -1,13 +1,13 @@
-//! Web apps: installed by Chromium-family browsers, GNOME Web, Linux Mint's web app manager and
+//! Web apps: installed by Chromium-family browsers, Safari, GNOME Web, Linux Mint's web app manager and
 //! PWAsForFirefox, or as shortcuts that open a site like a program.
 //!
-//! Two signs are read: the menu entry that a browser writes, and the folder
+//! Two signs are read: the menu entry that a browser writes, on macOS the bundle, and the folder
 //! `Web Applications/Manifest Resources/<app id>` in which Chromium keeps an app's icons and which it
 //! removes with the app (`chrome/browser/web_applications/web_app_utils.cc` and
 //! `web_app_icon_manager.cc`). The folder alone proves no installation: Chromium makes one for every app
 //! that its user has on some other device and that this one merely offers
 //! (`kSuggestedFromAnotherDevice` in `chrome/browser/web_applications/install_state.h`). Such an app has
-//! no menu entry, so a folder without one is a leftover. Chromium's own list of apps is in a LevelDB
+//! no menu entry and no bundle, so a folder without one is a leftover. Chromium's own list of apps is in a LevelDB
 //! beside synchronised data, and its preferences hold visited sites: neither is ever opened.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::browsers::chromium_profiles;
 use super::desktop_file::{DesktopFile, FILE_MAX, address, program_exists};
 use super::json_stream::each;
-use super::start_menu;
+use super::{start_menu, web_bundles};
 use crate::scan::host::{Host, User};
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -41,8 +41,14 @@ const ENTRIES: [&str; 2] = [".local/share/applications", "Desktop"];
 /// In a profile of a Chromium-family browser: one folder for each installed web app.
 const RESOURCES: &str = "Web Applications/Manifest Resources";
 
-/// What PWAsForFirefox has installed.
-const FIREFOX_PWA: &str = ".local/share/firefoxpwa/config.json";
+/// What PWAsForFirefox has installed (`userdata` in its `native/src/directories.rs`).
+const fn firefox_pwa(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Macos => "Library/Application Support/firefoxpwa/config.json",
+        Platform::Windows => "AppData/Roaming/FirefoxPWA/config.json",
+        Platform::Android | Platform::Ios | Platform::Linux => ".local/share/firefoxpwa/config.json",
+    }
+}
 
 /// Web apps and shortcuts that open one.
 #[derive(Debug)]
@@ -74,22 +80,24 @@ impl Source for WebApp {
     }
 
     fn platforms(&self) -> &'static [Platform] {
-        &[Platform::Linux, Platform::Windows]
+        &[Platform::Linux, Platform::Macos, Platform::Windows]
     }
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
         let mut look = Look::new(host, &users);
         let mut dirs = Vec::new();
-        let windows = host.platform() == Platform::Windows;
-        if windows {
+        if host.platform() == Platform::Windows {
             dirs.extend(start_menu::SYSTEM.iter().map(|folder| host.path(folder)));
         }
         for user in &users {
-            if windows {
-                dirs.extend(start_menu::HOME.iter().map(|folder| user.folder(folder)));
-            } else {
-                dirs.extend(user_dirs::localised(&mut look, user, &ENTRIES).iter().map(|f| user.folder(f)));
+            match host.platform() {
+                Platform::Macos => dirs.extend(web_bundles::folders(&mut look, user)),
+                Platform::Windows => dirs.extend(start_menu::HOME.iter().map(|folder| user.folder(folder))),
+                Platform::Android | Platform::Ios | Platform::Linux => {
+                    let folders = user_dirs::localised(&mut look, user, &ENTRIES);
+                    dirs.extend(folders.iter().map(|folder| user.folder(folder)));
+                }
             }
             dirs.extend(
                 chromium_profiles(&mut look, user).into_iter().map(|profile| profile.join(RESOURCES)),
@@ -99,15 +107,19 @@ impl Source for WebApp {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
-        let windows = look.host().platform() == Platform::Windows;
-        if windows {
-            read_shortcuts(look, None, found);
-        }
+        let platform = look.host().platform();
+        let of_all = match platform {
+            Platform::Macos => web_bundles::read(look, None, found),
+            Platform::Windows => read_shortcuts(look, None, found),
+            Platform::Android | Platform::Ios | Platform::Linux => BTreeSet::new(),
+        };
         for user in look.users() {
-            let in_menu = match windows {
-                true => read_shortcuts(look, Some(user), found),
-                false => read_entries(look, user, found),
+            let mut in_menu = match platform {
+                Platform::Macos => web_bundles::read(look, Some(user), found),
+                Platform::Windows => read_shortcuts(look, Some(user), found),
+                Platform::Android | Platform::Ios | Platform::Linux => read_entries(look, user, found),
             };
+            in_menu.extend(of_all.iter().cloned());
             for profile in chromium_profiles(look, user) {
                 for id in look.folders(&profile.join(RESOURCES), ENTRIES_MAX) {
                     if is_chromium_id(&id) {
@@ -171,7 +183,7 @@ fn read_entry(
 }
 
 fn read_firefox_pwa(look: &mut Look<'_>, user: &User, found: &mut dyn FnMut(&Artefact<'_>)) {
-    let path = look.home(user, FIREFOX_PWA);
+    let path = look.home(user, firefox_pwa(look.host().platform()));
     let Some(file) = look.open(&path, CONFIG_MAX) else { return };
     let read = each(file, "sites", &mut |site: Site| {
         let url = site.config.start_url.as_ref().unwrap_or(&site.config.document_url);

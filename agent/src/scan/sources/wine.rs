@@ -1,0 +1,132 @@
+//! Windows programs that users of Linux have installed with Wine: the registry of each prefix.
+
+use std::path::{Path, PathBuf};
+
+use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::Artefact;
+
+use super::uninstall::{Drive, read_entries};
+use crate::scan::formats::wine_reg::Tree;
+use crate::scan::host::{Host, User};
+use crate::scan::look::{Kind, Look};
+use crate::scan::registry;
+use crate::scan::source::Source;
+use crate::scan::trouble::Trouble;
+
+/// Prefixes in a home folder: Wine's own, and that of its flatpak.
+const PREFIXES: [&str; 2] = [".wine", ".var/app/org.winehq.Wine/data/wine"];
+
+/// Folders that hold prefixes: what `winetricks`, Bottles, CrossOver, PlayOnLinux, Lutris and Heroic make.
+const FOLDERS: [&str; 8] = [
+    ".local/share/wineprefixes",
+    ".local/share/bottles/bottles",
+    ".var/app/com.usebottles.bottles/data/bottles/bottles",
+    ".cxoffice",
+    ".PlayOnLinux/wineprefix",
+    "Games",
+    "Games/Heroic/Prefixes",
+    "Games/Heroic/Prefixes/default",
+];
+
+/// Steam's own folders, of which some are links to another.
+const STEAM: [(&str, &str); 4] = [
+    (".local/share", "Steam"),
+    (".steam", "debian-installation"),
+    (".steam", "steam"),
+    (".var/app/com.valvesoftware.Steam/.local/share", "Steam"),
+];
+
+/// In Steam's folder: a folder for each game, with a prefix in it.
+const PROTON: &str = "steamapps/compatdata";
+
+/// Most prefixes in one folder.
+const PREFIXES_MAX: usize = 512;
+
+/// Largest registry file; a new prefix has 2 to 4 MB.
+const REGISTRY_MAX: u64 = 64 * 1024 * 1024;
+
+/// What is kept of one.
+const WANTED: [&str; 2] = [
+    r"Software\Microsoft\Windows\CurrentVersion\Uninstall",
+    r"Software\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall",
+];
+
+/// Programs in Wine prefixes.
+#[derive(Debug)]
+pub struct Wine;
+
+impl Source for Wine {
+    fn id(&self) -> &'static str {
+        "wine"
+    }
+
+    fn about(&self) -> &'static str {
+        "Windows programs that users installed with Wine, Bottles, CrossOver, Lutris or Proton"
+    }
+
+    fn platforms(&self) -> &'static [Platform] {
+        &[Platform::Linux]
+    }
+
+    fn watch(&self, host: &Host) -> Vec<PathBuf> {
+        let users = host.users();
+        // Wine writes a prefix's registry anew when its last program ends.
+        users
+            .iter()
+            .flat_map(|user| PREFIXES.iter().chain(&FOLDERS).map(|folder| user.folder(folder)))
+            .collect()
+    }
+
+    fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        for user in look.users() {
+            for prefix in PREFIXES {
+                let prefix = look.home(user, prefix);
+                read_prefix(look, user, &prefix, found);
+            }
+            for folder in FOLDERS {
+                let folder = look.home(user, folder);
+                for name in look.folders(&folder, PREFIXES_MAX) {
+                    read_prefix(look, user, &folder.join(name), found);
+                }
+            }
+            for (parent, name) in STEAM {
+                let parent = look.home(user, parent);
+                if !is_own(look, &parent, name) {
+                    continue;
+                }
+                let games = parent.join(name).join(PROTON);
+                for game in look.folders(&games, PREFIXES_MAX) {
+                    read_prefix(look, user, &games.join(game).join("pfx"), found);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a folder is there itself and not as a link to another of them.
+fn is_own(look: &mut Look<'_>, parent: &Path, name: &str) -> bool {
+    look.is_dir(&parent.join(name))
+        && !look
+            .list_some(parent, PREFIXES_MAX)
+            .iter()
+            .any(|entry| entry.name == name && entry.kind == Kind::Link)
+}
+
+fn read_prefix(look: &mut Look<'_>, user: &User, prefix: &Path, found: &mut dyn FnMut(&Artefact<'_>)) {
+    let mut drive = Drive::at(prefix.join("drive_c"));
+    for file in ["system.reg", "user.reg"] {
+        let path = prefix.join(file);
+        if look.stat(&path).is_none() {
+            continue;
+        }
+        let Some(file) = look.open(&path, REGISTRY_MAX) else { continue };
+        match Tree::read(file, &WANTED) {
+            Ok(tree) => registry::wine(look, &tree, &mut |look, root| {
+                root.with("Software", &mut |software| {
+                    read_entries(look, software, &mut drive, &user.scope, found);
+                });
+            }),
+            Err(error) => look.trouble(Trouble::of(&error)),
+        }
+    }
+}
