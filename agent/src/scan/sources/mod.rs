@@ -28,6 +28,7 @@ mod waydroid;
 mod web_app;
 mod web_bundles;
 mod windows_uninstall;
+mod windows_unpacked;
 mod wine;
 
 use super::source::Source;
@@ -54,6 +55,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &waydroid::Waydroid,
     &web_app::WebApp,
     &windows_uninstall::WindowsUninstall,
+    &windows_unpacked::WindowsUnpacked,
     &wine::Wine,
 ];
 
