@@ -228,4 +228,5 @@ fn a_bundle_that_comes_or_goes_changes_the_scan() {
     assert_eq!(rows(&scanner.scan(&catalogue, None, &clock)), [("signal", "residual", false)]);
     let watched = scanner.watch_dirs();
     assert!(watched.contains_key(&tree.path().join("Users/alice/Downloads")));
+    assert!(!watched.contains_key(&tree.path().join("Users/alice")));
 }
