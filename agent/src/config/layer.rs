@@ -181,8 +181,9 @@ mod tests {
     #[test]
     fn paths_in_a_file_start_at_its_folder() {
         let layer = layer("state_dir = \"/abs\"\n[server]\nca_file = \"ca.pem\"\n");
-        assert_eq!(layer.settings["server.ca_file"].0, "/etc/offchannel/ca.pem");
-        assert_eq!(layer.settings["state_dir"].0, "/abs");
+        let path = |key: &str| Path::new(&layer.settings[key].0);
+        assert_eq!(path("server.ca_file"), Path::new("/etc/offchannel/ca.pem"));
+        assert_eq!(path("state_dir"), Path::new("/abs"));
     }
 
     proptest! {

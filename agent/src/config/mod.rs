@@ -171,15 +171,17 @@ mod tests {
         let missing = load(Some(&file), &environment, Layer::flags([]), &managed);
         assert!(matches!(missing, Err(ConfigError::Read { .. })), "{missing:?}");
 
-        std::fs::write(&file, "state_dir = \"/from/file\"\n[log]\nlevel = \"debug\"\n").unwrap();
+        let root = if cfg!(windows) { "C:/" } else { "/" };
+        std::fs::write(&file, format!("state_dir = \"{root}from/file\"\n[log]\nlevel = \"debug\"\n"))
+            .unwrap();
         std::fs::write(&managed, "[log]\nlevel = \"error\"\n").unwrap();
         let flags = Layer::flags([
-            ("state_dir", Some("/from/flag".to_owned())),
+            ("state_dir", Some(format!("{root}from/flag"))),
             ("log.level", Some("trace".to_owned())),
         ]);
         let resolved = load(Some(&file), &environment, flags, &managed).unwrap();
         let config = resolved.config().unwrap();
-        assert_eq!(config.state_dir, Path::new("/from/flag"));
+        assert_eq!(config.state_dir, Path::new(&format!("{root}from/flag")));
         assert_eq!(config.log.level, LogLevel::Error);
     }
 }

@@ -161,6 +161,9 @@ mod tests {
     use super::*;
     use crate::config::Environment;
 
+    /// What an absolute path begins with.
+    const ROOT: &str = if cfg!(windows) { "C:/" } else { "/" };
+
     fn file(name: &str, text: &str) -> Layer {
         Layer::of_file(Path::new(name), text)
     }
@@ -168,22 +171,30 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         let config = resolve(&[]).config().unwrap();
-        assert_eq!(config.state_dir, Path::new("/var/lib/offchannel-agent"));
+        let windows = Path::new("C:\\ProgramData\\Offchannel\\Agent");
+        let state_dir = if cfg!(windows) { windows } else { Path::new("/var/lib/offchannel-agent") };
+        assert_eq!(config.state_dir, state_dir);
+        assert_eq!(config.scan_root, Path::new("/"));
         assert_eq!(config.safety_interval, Span::minutes(15));
         assert_eq!((config.server, config.ca_file), (None, None));
     }
 
     #[test]
     fn later_layers_win_key_by_key() {
-        let environment: Environment =
-            [("OFFCHANNEL_AGENT_SCAN_ROOT", "/env"), ("OFFCHANNEL_AGENT_LOG_LEVEL", "warn")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into_iter()
-                .collect();
+        let environment: Environment = [
+            ("OFFCHANNEL_AGENT_SCAN_ROOT", format!("{ROOT}env")),
+            ("OFFCHANNEL_AGENT_LOG_LEVEL", "warn".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect();
         let layers = [
             file(
                 "/a.toml",
-                "state_dir = \"/file\"\n[check_in]\nsplay = false\n[scan]\nroot = \"/file\"\n[log]\nlevel = \"debug\"\nformat = \"json\"\n",
+                &format!(
+                    "state_dir = \"{ROOT}file\"\n[check_in]\nsplay = false\n[scan]\nroot = \"{ROOT}file\"\n\
+                     [log]\nlevel = \"debug\"\nformat = \"json\"\n"
+                ),
             ),
             environment.layer(),
             Layer::flags([("log.level", Some("trace".to_owned())), ("state_dir", None)]),
@@ -195,8 +206,8 @@ mod tests {
         assert!(origins.contains(&"scan.root=OFFCHANNEL_AGENT_SCAN_ROOT".to_owned()), "{origins:?}");
         assert!(origins.contains(&"server.url=/managed.toml".to_owned()), "{origins:?}");
         let config = resolved.config().unwrap();
-        assert_eq!(config.state_dir, Path::new("/file"));
-        assert_eq!(config.scan_root, Path::new("/env"));
+        assert_eq!(config.state_dir, Path::new(&format!("{ROOT}file")));
+        assert_eq!(config.scan_root, Path::new(&format!("{ROOT}env")));
         assert!(!config.splay);
         assert_eq!(config.log, Log { level: LogLevel::Trace, format: LogFormat::Json });
         assert_eq!(config.server.unwrap().to_string(), "https://managed");

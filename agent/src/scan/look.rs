@@ -4,6 +4,9 @@
 //! everything that could not be read. Never follows a link out of an image, never opens anything but
 //! regular files, and reads nothing without a limit.
 
+mod list;
+mod peek;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
@@ -17,6 +20,8 @@ use super::seekable::Seekable;
 use super::seen::Seen;
 use super::trouble::{Place, Trouble, Troubles};
 use super::users::first_person;
+pub use list::{Entry, Kind};
+
 use crate::platform::files::{Stamp, is_executable, open_regular};
 
 /// How many parents of a missing path are asked whether they are missing too.
@@ -43,28 +48,6 @@ pub struct Look<'a> {
     present: bool,
     answered: bool,
     fleeting: bool,
-}
-
-/// What an entry of a folder is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A folder.
-    Dir,
-    /// A link, to whatever.
-    Link,
-    /// A pipe, a socket, a device.
-    Other,
-}
-
-/// An entry of a folder. Names that are no text are left out: no catalogue can hold them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The name in the folder.
-    pub name: String,
-    /// What it is, links not followed.
-    pub kind: Kind,
 }
 
 impl<'a> Look<'a> {
@@ -272,96 +255,6 @@ impl<'a> Look<'a> {
             Ok(bytes)
         };
         self.real(path).and_then(read).map_err(|error| self.trouble(Trouble::of(&error))).ok()
-    }
-
-    /// The first bytes of a regular file that is not noted: for files of which the folder that was listed, or
-    /// the way to it, tells when they change. Says nothing of what cannot be read; [`Look::read_head`] does.
-    pub fn peek(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
-        let real = self.real(path).ok()?;
-        let mut bytes = Vec::new();
-        open_regular(&real).ok()?.0.take(count).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    }
-
-    /// Where a link leads to, as it is written; `None` if there is no link. The link is noted.
-    pub fn read_link(&mut self, path: &Path) -> Option<PathBuf> {
-        let (place, target) = self.link(path)?;
-        self.links.insert(place);
-        Some(target)
-    }
-
-    /// The same for a link that is not noted, because it lies where nothing ever changes.
-    pub fn peek_link(&mut self, path: &Path) -> Option<PathBuf> {
-        self.link(path).map(|(_, target)| target)
-    }
-
-    /// A link's true place, and what is written in it.
-    fn link(&mut self, path: &Path) -> Option<(PathBuf, PathBuf)> {
-        let place = self.real(path.parent()?).ok()?.join(path.file_name()?);
-        let target = std::fs::read_link(&place).ok()?;
-        Some((place, target))
-    }
-
-    /// The entries of a folder; none if it is not there. More than `limit` is trouble.
-    pub fn list(&mut self, dir: &Path, limit: usize) -> Vec<Entry> {
-        self.list_up_to(dir, limit, Some(Trouble::TooMany))
-    }
-
-    /// At most `limit` entries of a folder that may well have more of no interest.
-    pub fn list_some(&mut self, dir: &Path, limit: usize) -> Vec<Entry> {
-        self.list_up_to(dir, limit, None)
-    }
-
-    fn list_up_to(&mut self, dir: &Path, limit: usize, beyond: Option<Trouble>) -> Vec<Entry> {
-        if !self.is_dir(dir) {
-            return Vec::new();
-        }
-        let listing = match self.real(dir).and_then(std::fs::read_dir) {
-            Ok(listing) => listing,
-            Err(error) => {
-                if !is_absence(&error) {
-                    self.trouble(Trouble::of(&error));
-                }
-                return Vec::new();
-            }
-        };
-        self.present = true;
-        let mut entries = Vec::new();
-        for (count, entry) in listing.enumerate() {
-            if count >= limit {
-                if let Some(trouble) = beyond {
-                    self.trouble(trouble);
-                }
-                break;
-            }
-            match entry.and_then(|entry| Ok((entry.file_type()?, entry.file_name()))) {
-                Ok((kind, name)) => entries.extend(name.into_string().ok().map(|name| Entry {
-                    name,
-                    kind: if kind.is_file() {
-                        Kind::File
-                    } else if kind.is_dir() {
-                        Kind::Dir
-                    } else if kind.is_symlink() {
-                        Kind::Link
-                    } else {
-                        Kind::Other
-                    },
-                })),
-                Err(error) => self.trouble(Trouble::of(&error)),
-            }
-        }
-        entries
-    }
-
-    /// The names of the folders in a folder, links to folders among them.
-    pub fn folders(&mut self, dir: &Path, limit: usize) -> Vec<String> {
-        let mut names = Vec::new();
-        for entry in self.list(dir, limit) {
-            if entry.kind == Kind::Dir || (entry.kind == Kind::Link && self.is_dir(&dir.join(&entry.name))) {
-                names.push(entry.name);
-            }
-        }
-        names
     }
 
     /// The scope of the user with this number; that of the system for services.

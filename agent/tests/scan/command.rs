@@ -3,6 +3,8 @@
 use std::process::{Command, Output};
 
 use crate::support::fixture;
+use offchannel_agent::scan::host::Host;
+use offchannel_agent::scan::sources::SOURCES;
 use serde_json::Value;
 
 fn agent(args: &[&str]) -> Output {
@@ -47,20 +49,31 @@ fn a_tree_of_another_system_is_scanned_here() {
 
 #[test]
 fn scan_of_this_machine_works() {
+    let platform = Host::live().platform();
+    // A system that no source looks at is said to be none.
+    let known = SOURCES.iter().any(|source| source.platforms().contains(&platform));
+    assert!(known || cfg!(not(target_os = "linux")));
     for args in
         [&["scan"][..], &["scan", "--all"], &["scan", "--root", "/", "--format", "json"], &["sources"]]
     {
         let output = agent(args);
-        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !known && stderr.contains("no sources for") {
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
     }
 }
 
 #[test]
 fn a_root_that_cannot_be_looked_at_is_a_failure() {
     let file = fixture("linux-dpkg/README.md");
+    // On Windows the words depend on the language, and for a file even the number on whether it is Wine.
+    let (missing, no_folder) =
+        if cfg!(windows) { ("(os error 3)", "(os error ") } else { ("No such file", "Not a directory") };
     for (args, reason) in [
-        (["--root", "/no/such/folder", "--platform", "linux"], "No such file"),
-        (["--root", file.to_str().unwrap(), "--platform", "linux"], "Not a directory"),
+        (["--root", "/no/such/folder", "--platform", "linux"], missing),
+        (["--root", file.to_str().unwrap(), "--platform", "linux"], no_folder),
     ] {
         let output = agent(&[&["scan"], &args[..]].concat());
         let stderr = String::from_utf8(output.stderr.clone()).unwrap();

@@ -1,11 +1,16 @@
 //! Trees that are made to mislead, to hang or to fill the agent.
 
 use std::fs;
+#[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
+#[cfg(unix)]
 use std::os::unix::process::CommandExt;
+#[cfg(unix)]
 use std::process::Command;
 
-use crate::support::{catalogue_with_acme, health, identifiers, link, scan, tree, write};
+#[cfg(unix)]
+use crate::support::link;
+use crate::support::{catalogue_with_acme, health, identifiers, scan, tree, write};
 use offchannel_agent::clock::Clock;
 use offchannel_agent::scan::host::Host;
 use offchannel_agent::scan::scanner::Scanner;
@@ -17,6 +22,7 @@ use offchannel_shared::wire::SIGHTINGS_MAX;
 const PIDGIN: &str = "[Desktop Entry]\nType=Application\nName=Pidgin\nCategories=InstantMessaging;\n";
 const STATUS: &str = "Package: pidgin\nStatus: install ok installed\nVersion: 2.14\nDescription: x\n";
 
+#[cfg(unix)]
 #[test]
 fn links_of_an_image_lead_to_places_in_the_image() {
     let tree = tree();
@@ -30,6 +36,7 @@ fn links_of_an_image_lead_to_places_in_the_image() {
     assert_eq!(identifiers(&scan(tree.path(), &Catalogue::built_in())), ["pidgin.desktop", "pidgin"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn no_link_leads_out_of_an_image() {
     let outside = tempfile::tempdir().unwrap();
@@ -46,6 +53,7 @@ fn no_link_leads_out_of_an_image() {
     assert_eq!(identifiers(&scan(tree.path(), &Catalogue::built_in())), [] as [&str; 0]);
 }
 
+#[cfg(unix)]
 #[test]
 fn case_of_a_windows_image_is_nothing_and_of_any_other_it_is() {
     let tree = tempfile::tempdir().unwrap();
@@ -67,6 +75,7 @@ fn links_in_a_circle_are_trouble_and_nothing_worse() {
     assert_eq!(health(&scan, "dpkg"), "failed: /var/lib/dpkg/status: cannot be read");
 }
 
+#[cfg(unix)]
 #[test]
 fn pipes_and_devices_are_not_opened() {
     let tree = tree();
@@ -102,6 +111,7 @@ fn files_over_the_limit_and_broken_ones_are_said_and_skipped() {
     assert_eq!(health(&scan, "dpkg"), "partial: /var/lib/dpkg/status: a file is malformed");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_closed_home_is_said_without_its_name() {
     let tree = tree();
@@ -208,4 +218,27 @@ fn a_list_of_a_million_extensions_is_read_one_by_one_and_larger_ones_are_said() 
     let found = scan(tree.path(), &catalogue);
     assert_eq!(found.inventory.sightings.len(), SIGHTINGS_MAX);
     assert_eq!(health(&found, "firefox-extension"), "partial: messaging apps: too many entries");
+}
+
+#[test]
+fn archives_without_end_are_said_and_do_not_hold_up_a_scan() {
+    let tree = tree();
+    let archive = fs::read(crate::support::fixture("linux-unpacked/opt/Signal/resources/app.asar")).unwrap();
+    for n in 0..40 {
+        let path = tree.path().join(format!("home/alice/Downloads/copy{n}/resources/app.asar"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &archive).unwrap();
+    }
+    // One whose header claims to be larger than any.
+    let mut huge = Vec::new();
+    for number in [4_u32, 0x4000_0008, 0x4000_0004, 0x4000_0000] {
+        huge.extend(number.to_le_bytes());
+    }
+    fs::create_dir_all(tree.path().join("opt/Signal/resources")).unwrap();
+    let path = tree.path().join("opt/Signal/resources/app.asar");
+    fs::write(&path, huge).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 31).unwrap();
+    let found = scan(tree.path(), &Catalogue::built_in());
+    let expected = "partial: /opt: a file is malformed; 1 home folder: too many entries";
+    assert_eq!(health(&found, "unpacked"), expected);
 }

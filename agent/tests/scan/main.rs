@@ -2,12 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod command;
-#[cfg(unix)]
 mod hostile;
 #[cfg(unix)]
 mod macos;
+mod metadata;
 mod packages;
 #[cfg(unix)]
 mod places;
+mod registry;
+#[cfg(unix)]
+mod rpm;
+mod rpm_formats;
+#[cfg(unix)]
+mod rpm_program;
 mod sources;
 mod support;

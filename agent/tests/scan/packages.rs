@@ -152,3 +152,38 @@ fn casks_count_while_their_application_is_there() {
         ],
     );
 }
+
+#[test]
+fn android_apps_count_while_their_data_has_a_folder() {
+    expect(
+        "linux-waydroid",
+        "waydroid",
+        &Catalogue::built_in(),
+        &[
+            ("signal", "org.thoughtcrime.securesms", "installed", "", "alice"),
+            ("telegram", "org.telegram.messenger", "installed", "", "-"),
+            ("whatsapp", "com.whatsapp", "residual", "", "alice"),
+        ],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_list_of_android_apps_that_is_none_is_said() {
+    let tree = tree();
+    let data = "home/alice/.local/share/waydroid/data";
+    write(
+        tree.path(),
+        &format!("{data}/system/packages.list"),
+        "com.whatsapp 10001 0 /data/data/com.whatsapp x none\nABX\0\n",
+    );
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(identifiers(&found), ["com.whatsapp"]);
+    assert_eq!(health(&found, "waydroid"), "partial: 1 home folder: a file is malformed");
+    // A link in a circle: it is there and cannot be read.
+    let list = format!("{data}/system/packages.list");
+    std::fs::remove_file(tree.path().join(&list)).unwrap();
+    link(tree.path(), "packages.list", &list);
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(health(&found, "waydroid"), "failed: 1 home folder: cannot be read");
+}

@@ -18,16 +18,17 @@ const MESSENGER_CATEGORIES: [&str; 6] = [
     "public.app-category.social-networking",
 ];
 
-/// Programs whose metadata claims one of these categories wrongly: never reported.
-const MISLABELLED: [(Namespace, &str); 4] = [
+/// Programs whose metadata claims one of these categories wrongly: never reported. Their menu entries and
+/// flatpaks have these names.
+const MISLABELLED: [&str; 4] = [
     // A tray icon for Thunderbird.
-    (Namespace::DesktopEntry, "com.ulduzsoft.Birdtray.desktop"),
+    "com.ulduzsoft.Birdtray",
     // A client for the Soulseek file sharing network.
-    (Namespace::DesktopEntry, "org.nicotine_plus.Nicotine.desktop"),
+    "org.nicotine_plus.Nicotine",
     // A client for the pump.io social network.
-    (Namespace::DesktopEntry, "pumpa.desktop"),
+    "pumpa",
     // A client for the Mastodon social network.
-    (Namespace::DesktopEntry, "org.kde.tokodon.desktop"),
+    "org.kde.tokodon",
 ];
 
 /// Longest text kept from an artefact, in bytes; file formats give no limits, reports need one.
@@ -74,7 +75,7 @@ impl Catalogue {
             .filter(|category| MESSENGER_CATEGORIES.contains(category))
             .map(str::to_owned)
             .collect();
-        if categories.is_empty() || MISLABELLED.contains(&(artefact.namespace, artefact.identifier)) {
+        if categories.is_empty() || MISLABELLED.contains(&bare(artefact.identifier)) {
             return Recognised::Nothing;
         }
         categories.sort();
@@ -98,9 +99,8 @@ impl Catalogue {
 ///
 /// `None` if the identifier has no letter or digit of that alphabet at all.
 fn unlisted_app(identifier: &str) -> Option<AppId> {
-    let bare = identifier.strip_suffix(".desktop").unwrap_or(identifier);
     let mut text = UNLISTED_PREFIX.to_owned();
-    for c in bare.chars().map(|c| c.to_ascii_lowercase()) {
+    for c in bare(identifier).chars().map(|c| c.to_ascii_lowercase()) {
         if text.len() >= SLUG_MAX {
             break;
         }
@@ -111,6 +111,11 @@ fn unlisted_app(identifier: &str) -> Option<AppId> {
         }
     }
     AppId::new(text.trim_end_matches('-')).ok()
+}
+
+/// The name that a menu entry shares with the program's other packages.
+fn bare(identifier: &str) -> &str {
+    identifier.strip_suffix(".desktop").unwrap_or(identifier)
 }
 
 /// At most [`TEXT_MAX`] bytes, cut between characters, without control characters.
@@ -148,9 +153,11 @@ mod tests {
     #[test]
     fn other_programs_and_mislabelled_ones_are_nothing() {
         let catalogue = Catalogue::built_in();
-        for (identifier, categories) in
-            [("wireshark.desktop", "Network;Monitor;"), ("pumpa.desktop", "Network;InstantMessaging;")]
-        {
+        for (identifier, categories) in [
+            ("wireshark.desktop", "Network;Monitor;"),
+            ("pumpa.desktop", "Network;InstantMessaging;"),
+            ("org.kde.tokodon", "Network;InstantMessaging;"),
+        ] {
             let found = catalogue.recognise("desktop-entry", &artefact(identifier, categories));
             assert_eq!(found, Recognised::Nothing, "{identifier}");
         }
@@ -161,7 +168,7 @@ mod tests {
         let catalogue = Catalogue::built_in();
         for (address, expected) in [
             ("www.messenger.com/t/100012345678", "www.messenger.com"),
-            ("app.slack.com/client/T0SECRET", "app.slack.com"),
+            ("app.slack.com/client/T0SECRET", "app.slack.com/client"),
             ("discord.com/app/1234", "discord.com/app"),
             ("app-id:hnpfjngllnobngcgfapefoaidbinmjnm", "app-id:hnpfjngllnobngcgfapefoaidbinmjnm"),
         ] {

@@ -4,7 +4,11 @@
 //! endless work and with memory that is bounded by the input: what they read is written by users, and by
 //! whoever wants to mislead the agent. Each has property tests here and a fuzz target in `agent/fuzz`.
 
+pub mod android_packages;
 pub mod apk_installed;
+pub mod appstream;
+pub mod asar;
+pub mod electron;
 pub mod nix;
 pub mod pacman_desc;
 mod pages;

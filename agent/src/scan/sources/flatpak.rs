@@ -7,6 +7,8 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use super::desktop_file::{DesktopFile, FILE_MAX};
+use crate::scan::formats::appstream::Component;
 use crate::scan::host::{Host, User};
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -83,11 +85,28 @@ fn read_installation(
         if !look.is_dir(&active) {
             continue;
         }
-        let file = active.join(format!("export/share/metainfo/{id}.metainfo.xml"));
-        let older = active.join(format!("files/share/appdata/{id}.appdata.xml"));
-        let xml = look.read_head(&file, METAINFO_MAX).or_else(|| look.read_head(&older, METAINFO_MAX));
-        let version = xml.as_deref().and_then(newest_release);
-        found(&artefact(&id, version, scope, Grade::Installed));
+        // A deployment never changes: `active` leads to another one then.
+        let paths = [
+            format!("export/share/metainfo/{id}.metainfo.xml"),
+            format!("export/share/metainfo/{id}.appdata.xml"),
+            format!("files/share/metainfo/{id}.metainfo.xml"),
+            format!("files/share/appdata/{id}.appdata.xml"),
+        ];
+        let xml = paths.iter().find_map(|path| look.peek(&active.join(path), METAINFO_MAX));
+        let xml = xml.unwrap_or_default();
+        let component = Component::parse(&xml);
+        let path = active.join(format!("export/share/applications/{id}.desktop"));
+        let bytes = look.peek(&path, FILE_MAX).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let entry = DesktopFile::parse(&text).unwrap_or_default();
+        // The entry says what the desktop's menus go by; a program without one says it here.
+        let categories =
+            if entry.categories.is_empty() { component.categories.as_str() } else { entry.categories };
+        found(&Artefact {
+            name: component.name.or(entry.name),
+            categories,
+            ..artefact(&id, component.version, scope, Grade::Installed)
+        });
         installed.insert(id);
     }
 }
@@ -132,36 +151,11 @@ fn installation_paths(conf: &[u8]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The version of the first release of an AppStream file, which by its specification is the newest.
-///
-/// Not an XML parser: looks for `version="..."` in the first `<release ...>` tag, which is how the
-/// tools write it. A file that is written in another way gives no version.
-fn newest_release(xml: &[u8]) -> Option<&str> {
-    let start = memchr::memmem::find(xml, b"<release ")?;
-    let tag = xml.get(start..)?;
-    let tag = tag.get(..memchr::memchr(b'>', tag)?)?;
-    let tag = std::str::from_utf8(tag).ok()?;
-    let (_, rest) = tag.split_once(" version=")?;
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let (version, _) = rest.get(1..)?.split_once(quote)?;
-    (!version.is_empty()).then_some(version)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn the_newest_release_is_the_first() {
-        let xml =
-            b"<component><releases>\n<release date=\"2024-01-01\" version=\"5.1.0\"/><release version='5.0'>";
-        assert_eq!(newest_release(xml), Some("5.1.0"));
-        for none in ["<releases></releases>", "<release >", "<release version=>", "<release version=\"\"/>"] {
-            assert_eq!(newest_release(none.as_bytes()), None, "{none}");
-        }
-    }
 
     #[test]
     fn further_installations_are_absolute_paths() {
@@ -171,15 +165,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic(bytes: Vec<u8>, text: String) {
-            let _ = (newest_release(&bytes), installation_paths(&bytes).count());
-            let _ = newest_release(format!("<release version={text}>").as_bytes());
-        }
-
-        #[test]
-        fn a_version_is_read_back(version in "[0-9][0-9a-z.~-]{0,20}") {
-            let xml = format!("<release type=\"stable\" version=\"{version}\" date=\"x\"/>");
-            prop_assert_eq!(newest_release(xml.as_bytes()), Some(version.as_str()));
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = installation_paths(&bytes).count();
         }
     }
 }

@@ -18,11 +18,13 @@ mod msix;
 mod nix;
 mod pacman;
 mod processes;
+mod program_folder;
 mod rpm;
 mod snap;
 mod start_menu;
 mod uninstall;
 mod unpacked;
+mod waydroid;
 mod web_app;
 mod web_bundles;
 mod windows_uninstall;
@@ -49,6 +51,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &rpm::Rpm,
     &snap::Snap,
     &unpacked::Unpacked,
+    &waydroid::Waydroid,
     &web_app::WebApp,
     &windows_uninstall::WindowsUninstall,
     &wine::Wine,

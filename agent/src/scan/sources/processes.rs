@@ -74,7 +74,11 @@ impl Source for Processes {
                 continue;
             };
             let Some(file) = program.file_name().and_then(|name| name.to_str()) else { continue };
-            let scope = process.uid.map_or(Scope::System, |uid| look.scope_of(uid));
+            let scope = match (&process.user, process.uid) {
+                (Some(sid), _) => look.scope_of_sid(sid),
+                (None, Some(uid)) => look.scope_of(uid),
+                (None, None) => Scope::System,
+            };
             found(&Artefact::new(Namespace::Executable, name(file, &process.name), &scope, Grade::Running));
             if look.host().platform() == Platform::Macos {
                 tell_bundle(look, program, &scope, found);

@@ -1,18 +1,22 @@
 //! Snaps, and the folders that removed ones leave in homes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use super::desktop_file::{DesktopFile, FILE_MAX};
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::source::Source;
 
 /// Most snaps, in several revisions, that are looked at.
 const SNAPS_MAX: usize = 4096;
+
+/// Most files for the desktop of one snap that are looked at: entries and icons.
+const ENTRIES_MAX: usize = 64;
 
 /// Largest description of a snap.
 const YAML_MAX: u64 = 256 * 1024;
@@ -54,8 +58,13 @@ impl Source for Snap {
                     continue;
                 }
                 let yaml = look.read(&current.join("meta/snap.yaml"), YAML_MAX);
-                let version = yaml.as_deref().and_then(version);
-                found(&artefact(snap(&instance), version, &Scope::System, Grade::Installed));
+                let value = |key| yaml.as_deref().and_then(|yaml| value(yaml, key));
+                let categories = categories(look, &current.join("meta/gui"));
+                found(&Artefact {
+                    name: value("title:"),
+                    categories: &categories,
+                    ..artefact(snap(&instance), value("version:"), &Scope::System, Grade::Installed)
+                });
                 installed.insert(snap(&instance).to_owned());
                 instances.insert(instance);
             }
@@ -98,9 +107,23 @@ fn package(file: &str) -> Option<&str> {
     (!revision.is_empty()).then_some(name)
 }
 
-/// The version in a snap.yaml: a top-level scalar, as `snap pack` writes it.
-fn version(yaml: &[u8]) -> Option<&str> {
-    let line = yaml.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"version:"))?;
+/// The categories of all menu entries that a snap brings. It is mounted read-only.
+fn categories(look: &mut Look<'_>, gui: &Path) -> String {
+    let mut all = String::new();
+    for entry in look.list_some(gui, ENTRIES_MAX) {
+        if entry.name.ends_with(".desktop") {
+            let bytes = look.peek(&gui.join(&entry.name), FILE_MAX).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            let categories = DesktopFile::parse(&text).unwrap_or_default().categories.to_owned();
+            all.extend(categories.split(';').filter(|word| !word.is_empty()).flat_map(|word| [word, ";"]));
+        }
+    }
+    all
+}
+
+/// A value in a snap.yaml: a top-level scalar, as `snap pack` writes it.
+fn value<'a>(yaml: &'a [u8], key: &str) -> Option<&'a str> {
+    let line = yaml.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key.as_bytes()))?;
     let value = std::str::from_utf8(line).ok()?;
     let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
     (!value.is_empty()).then_some(value)
@@ -124,15 +147,15 @@ mod tests {
     #[test]
     fn the_version_is_the_one_of_the_snap() {
         let yaml = b"name: x\nversion: '7.1.0' # pinned\napps:\n  x:\n    version: 9\n";
-        assert_eq!(version(yaml), Some("7.1.0"));
-        assert_eq!(version(b"name: x\napps:\n  version: 9\n"), None);
-        assert_eq!(version(b"version:\n"), None);
+        assert_eq!(value(yaml, "version:"), Some("7.1.0"));
+        assert_eq!(value(b"name: x\napps:\n  version: 9\n", "version:"), None);
+        assert_eq!(value(b"version:\n", "version:"), None);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>, name: String) {
-            let _ = (version(&bytes), package(&name), package(&format!("{name}.snap")));
+            let _ = (value(&bytes, "version:"), package(&name), package(&format!("{name}.snap")));
         }
 
         #[test]
@@ -140,7 +163,7 @@ mod tests {
             let file = format!("{name}_{revision}.snap");
             prop_assert_eq!(package(&file), Some(name.as_str()));
             let yaml = format!("name: {name}\nversion: {v}\n");
-            prop_assert_eq!(version(yaml.as_bytes()), Some(v.as_str()));
+            prop_assert_eq!(value(yaml.as_bytes(), "version:"), Some(v.as_str()));
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Programs unpacked by hand under `/opt` and in home folders.
+//! Programs unpacked by hand under `/opt`, `/usr/local` and in home folders.
 //!
-//! A program file counts only with a second sign in its folder that a whole program was unpacked
-//! there: Chromium's sandbox helper or resource packs, an Electron archive, a desktop file, Qt's
-//! configuration, an updater. A name alone accuses nobody; a lone file in `~/bin` is no sign.
+//! A program file counts only with a second sign in its folder that it was unpacked there as a whole
+//! (`program_folder`). A name alone accuses nobody; a lone file in `~/bin` is no sign.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use super::program_folder::{ELECTRON_MAX, Signs};
 use crate::scan::host::Host;
 use crate::scan::look::{Entry, Kind, Look};
 use crate::scan::source::Source;
@@ -30,19 +30,21 @@ const FOLDERS_MAX: usize = 256;
 const PROGRAMS_MAX: usize = 256;
 
 /// Folders of one user, and those that stand for them in other languages; the first is the home folder itself.
-const HOME: [&str; 7] = ["", "Applications", "Downloads", ".local/bin", ".local/opt", ".local/share", "bin"];
-
-/// Files beside a program that say that it was unpacked as a whole.
-const SIGNS: [&str; 8] = [
-    "Updater",
-    "app.asar",
-    "chrome-sandbox",
-    "chrome_100_percent.pak",
-    "icudtl.dat",
-    "qt.conf",
-    "resources.pak",
-    "v8_context_snapshot.bin",
+const HOME: [&str; 10] = [
+    "",
+    "Applications",
+    "Apps",
+    "Downloads",
+    ".local/bin",
+    ".local/lib",
+    ".local/opt",
+    ".local/share",
+    "bin",
+    "opt",
 ];
+
+/// Folders of all users, and how deep the programs lie in them: vendors have a folder in `/opt`.
+const SYSTEM: [(&str, usize); 3] = [("/opt", 2), ("/usr/local/lib", 1), ("/usr/local/share", 1)];
 
 /// Programs unpacked by hand.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Source for Unpacked {
     }
 
     fn about(&self) -> &'static str {
-        "programs unpacked by hand under /opt and in home folders"
+        "programs unpacked by hand under /opt, /usr/local and in home folders"
     }
 
     fn platforms(&self) -> &'static [Platform] {
@@ -64,7 +66,7 @@ impl Source for Unpacked {
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
         let mut look = Look::new(host, &users);
-        let mut dirs = vec![host.path("/opt")];
+        let mut dirs: Vec<PathBuf> = SYSTEM.iter().map(|(folder, _)| host.path(folder)).collect();
         for user in &users {
             dirs.extend(user_dirs::localised(&mut look, user, &HOME).iter().map(|f| user.folder(f)));
         }
@@ -72,24 +74,29 @@ impl Source for Unpacked {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
-        let opt = look.system("/opt");
-        let entries = look.list(&opt, ENTRIES_MAX);
-        for vendor in subfolders(look, &opt, &entries) {
-            let entries = look.list_some(&vendor, INNER_MAX);
-            read_folder(look, &vendor, &entries, &Scope::System, found);
-            for product in subfolders(look, &vendor, &entries) {
+        for (folder, depth) in SYSTEM {
+            let dir = look.system(folder);
+            let mut left = ELECTRON_MAX;
+            let entries = look.list(&dir, ENTRIES_MAX);
+            for product in subfolders(look, &dir, &entries) {
                 let entries = look.list_some(&product, INNER_MAX);
-                read_folder(look, &product, &entries, &Scope::System, found);
+                read_folder(look, &product, &entries, &Scope::System, &mut left, found);
+                let inner = if depth > 1 { subfolders(look, &product, &entries) } else { Vec::new() };
+                for product in inner {
+                    let entries = look.list_some(&product, INNER_MAX);
+                    read_folder(look, &product, &entries, &Scope::System, &mut left, found);
+                }
             }
         }
         for user in look.users() {
+            let mut left = ELECTRON_MAX;
             for folder in user_dirs::localised(look, user, &HOME) {
                 let dir = look.home(user, &folder);
                 let entries = look.list(&dir, ENTRIES_MAX);
-                read_folder(look, &dir, &entries, &user.scope, found);
+                read_folder(look, &dir, &entries, &user.scope, &mut left, found);
                 for inner in subfolders(look, &dir, &entries) {
                     let entries = look.list_some(&inner, INNER_MAX);
-                    read_folder(look, &inner, &entries, &user.scope, found);
+                    read_folder(look, &inner, &entries, &user.scope, &mut left, found);
                 }
             }
         }
@@ -112,13 +119,15 @@ fn read_folder(
     dir: &Path,
     entries: &[Entry],
     scope: &Scope,
+    electron_left: &mut usize,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
-    if !has_sign(look, dir, entries) {
+    let signs = Signs::read(look, dir, entries, electron_left);
+    if !signs.is_any() {
         return;
     }
     let mut programs = 0;
-    for entry in entries.iter().filter(|entry| may_be_program(entry)) {
+    for entry in entries.iter().filter(|entry| may_be_program(entry) && signs.speak_for(&entry.name)) {
         let Some(head) = look.program_head(&dir.join(&entry.name), 11) else { continue };
         // AppImages are the source appimage's.
         if head.get(8..10) == Some(b"AI") {
@@ -128,18 +137,9 @@ fn read_folder(
         if programs > PROGRAMS_MAX {
             return look.trouble(Trouble::TooMany);
         }
-        found(&Artefact::new(Namespace::Executable, &entry.name, scope, Grade::Installed));
+        let artefact = Artefact::new(Namespace::Executable, &entry.name, scope, Grade::Installed);
+        found(&Artefact { version: signs.version(), ..artefact });
     }
-}
-
-fn has_sign(look: &mut Look<'_>, dir: &Path, entries: &[Entry]) -> bool {
-    let files = || entries.iter().filter(|entry| entry.kind == Kind::File);
-    if files().any(|entry| SIGNS.contains(&entry.name.as_str()) || entry.name.ends_with(".desktop")) {
-        return true;
-    }
-    let resources = entries.iter().any(|entry| entry.kind == Kind::Dir && entry.name == "resources");
-    let electron = dir.join("resources");
-    resources && (look.has(&electron, "app.asar") || look.has(&electron, "app"))
 }
 
 fn may_be_program(entry: &Entry) -> bool {
@@ -151,8 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_signs_are_sorted_and_libraries_are_no_programs() {
-        assert!(SIGNS.is_sorted());
+    fn libraries_are_no_programs() {
         let file = |name: &str| Entry { name: name.to_owned(), kind: Kind::File };
         assert!(may_be_program(&file("Telegram")));
         assert!(!may_be_program(&file("libffmpeg.so")));

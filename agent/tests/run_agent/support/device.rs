@@ -1,7 +1,7 @@
 //! A device: a small file tree, a state folder, and the real agent over both.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -45,8 +45,8 @@ impl Device {
     pub fn configure(&self, url: &str) {
         let folder = self.place.path().display();
         let text = format!(
-            "state_dir = \"{folder}/state\"\n[server]\nurl = \"{url}\"\nca_file = \"ca.pem\"\n\
-             [enrolment]\ntoken_file = \"token\"\n[scan]\nroot = \"{folder}/root\"\n[log]\nlevel = \"debug\"\n"
+            "state_dir = '{folder}/state'\n[server]\nurl = \"{url}\"\nca_file = \"ca.pem\"\n\
+             [enrolment]\ntoken_file = \"token\"\n[scan]\nroot = '{folder}/root'\n[log]\nlevel = \"debug\"\n"
         );
         std::fs::write(self.path("agent.toml"), text).unwrap();
     }
@@ -97,14 +97,15 @@ impl Device {
 
     /// Starts the daemon. Its log goes to the test's standard error.
     pub fn run(&self) -> Running {
-        Running { child: self.command("run").spawn().unwrap() }
+        Running::start(self.command("run"))
     }
 
     /// Starts the daemon of another build.
-    pub fn run_this(&self, agent: &Path) -> Running {
-        let child =
-            Command::new(agent).arg("run").arg("--config").arg(self.path("agent.toml")).spawn().unwrap();
-        Running { child }
+    #[cfg(target_os = "linux")]
+    pub fn run_this(&self, agent: &std::path::Path) -> Running {
+        let mut command = Command::new(agent);
+        command.arg("run").arg("--config").arg(self.path("agent.toml"));
+        Running::start(command)
     }
 
     pub fn state(&self) -> serde_json::Value {
@@ -113,10 +114,26 @@ impl Device {
 }
 
 impl Running {
+    #[cfg(unix)]
+    fn start(mut command: Command) -> Self {
+        Self { child: command.spawn().unwrap() }
+    }
+
+    /// Where no signal asks a program to end, the end of its input does.
+    #[cfg(not(unix))]
+    fn start(mut command: Command) -> Self {
+        Self { child: command.arg("--stop-at-eof").stdin(Stdio::piped()).spawn().unwrap() }
+    }
+
     /// Asks it to end, and waits. Returns its exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        #[cfg(unix)]
+        {
+            let pid = rustix::process::Pid::from_child(&self.child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        }
+        #[cfg(not(unix))]
+        drop(self.child.stdin.take());
         self.child.wait().unwrap().code()
     }
 
