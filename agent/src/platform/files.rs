@@ -80,11 +80,15 @@ impl Stamp {
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// `InvalidInput` if it is none; else what the system says.
+/// `InvalidInput` if it is none, `NetworkUnreachable` if its content is elsewhere; else what the system says.
 pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     // Asked first: merely opening some devices has effects (a watchdog starts, a tape winds).
-    if !std::fs::metadata(path)?.is_file() {
+    let meta = std::fs::metadata(path)?;
+    if !meta.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
+    }
+    if is_in_the_cloud(&meta) {
+        return Err(io::ErrorKind::NetworkUnreachable.into());
     }
     let mut options = File::options();
     options.read(true);
@@ -101,6 +105,19 @@ pub fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     Ok((file, meta))
+}
+
+/// Whether reading a file would fetch its content from iCloud first, however long that takes: `SF_DATALESS` of
+/// XNU's `sys/stat.h`.
+#[cfg(target_os = "macos")]
+fn is_in_the_cloud(meta: &Metadata) -> bool {
+    std::os::macos::fs::MetadataExt::st_flags(meta) & 0x4000_0000 != 0
+}
+
+/// Elsewhere files do not say so.
+#[cfg(not(target_os = "macos"))]
+fn is_in_the_cloud(_meta: &Metadata) -> bool {
+    false
 }
 
 /// The number of the user who owns a file; `None` where users have no numbers.

@@ -39,11 +39,9 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
     // What has ended and waits for its parent has no program any more.
     let ended =
         |process: &sysinfo::Process| matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead);
-    // Linux: kthreadd is process 2 and the parent of all other kernel threads.
     let in_kernel = |process: &sysinfo::Process| {
-        cfg!(target_os = "linux")
-            && (process.pid().as_u32() == 2 || process.parent().is_some_and(|parent| parent.as_u32() == 2))
-            && process.exe().is_none()
+        let parent = process.parent().map(|parent| parent.as_u32());
+        process.exe().is_none() && is_of_kernel(process.pid().as_u32(), parent)
     };
     let processes = system.processes().values().filter(|process| !in_kernel(process) && !ended(process));
     let running = processes.filter_map(|process| {
@@ -55,6 +53,18 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
         })
     });
     Ok(running.collect())
+}
+
+/// Whether a process without a program is the kernel's own. Linux: kthreadd is process 2 and the parent of all
+/// other kernel threads. macOS: `kernel_task` is process 0. Windows: idle time and the kernel are 0 and 4.
+fn is_of_kernel(pid: u32, parent: Option<u32>) -> bool {
+    if cfg!(target_os = "linux") {
+        pid == 2 || parent == Some(2)
+    } else if cfg!(windows) {
+        pid == 0 || pid == 4
+    } else {
+        pid == 0
+    }
 }
 
 /// The program of a process, `Some(None)` if it is closed to us, `None` if the process has ended meanwhile:

@@ -10,6 +10,7 @@ use offchannel_shared::inventory::Scope;
 use super::host_macos;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
+use super::registry;
 use super::users;
 use crate::platform::{filesystem, machine as machine_of_system, processes};
 
@@ -77,7 +78,8 @@ impl Host {
         let mut host =
             Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
         let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
-        let id = id.or_else(|| if live { machine_of_system::id() } else { None });
+        let id = id
+            .or_else(|| if live { machine_of_system::id() } else { host.of_registry(registry::machine_id) });
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
         host.pseudonyms = Pseudonyms::new(&host.machine_id);
@@ -138,6 +140,7 @@ impl Host {
         let name = match (name.is_empty(), self.platform) {
             (false, _) => name,
             (true, Platform::Macos) => host_macos::host_name(&mut Look::new(self, &[])),
+            (true, Platform::Windows) => self.of_registry(registry::host_name).unwrap_or_default(),
             (true, _) => self.line("/etc/hostname").unwrap_or_default(),
         };
         DeviceFacts {
@@ -235,8 +238,16 @@ impl Host {
         Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
     }
 
+    /// What the registry of Windows says.
+    fn of_registry(&self, ask: fn(&mut Look<'_>) -> Option<String>) -> Option<String> {
+        if self.platform == Platform::Windows { ask(&mut Look::new(self, &[])) } else { None }
+    }
+
     /// `PRETTY_NAME` of os-release(5), and what is like it elsewhere.
     fn os_name(&self) -> String {
+        if let Some(name) = self.of_registry(registry::os_name) {
+            return name;
+        }
         let mut look = Look::new(self, &[]);
         if self.platform == Platform::Macos {
             return host_macos::os_name(&mut look);

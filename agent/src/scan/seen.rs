@@ -13,6 +13,13 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Adds what another look has asked for.
+    pub(super) fn add(&mut self, other: Self) {
+        self.asked.extend(other.asked);
+        self.links.extend(other.links);
+        self.fleeting |= other.fleeting;
+    }
+
     /// Whether all of it is now as it was, seen at `looked_at` (microseconds since 1970).
     pub(super) fn is_unchanged(&self, looked_at: i64) -> bool {
         let same = |path: &PathBuf, before: &Option<Stamp>, follow: bool| {

@@ -19,6 +19,8 @@ pub enum Trouble {
     TooBig,
     /// The format is not the one expected.
     Malformed,
+    /// The last changes of a file were begun and not written.
+    Unfinished,
     /// The storage fails, links lead in a circle, or anything else.
     Unreadable,
 }
@@ -41,6 +43,7 @@ impl Trouble {
             Self::TooMany => "too many entries",
             Self::TooBig => "a file is too large",
             Self::Malformed => "a file is malformed",
+            Self::Unfinished => "a file lacks its last changes",
             Self::Unreadable => "cannot be read",
         }
     }

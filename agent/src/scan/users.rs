@@ -8,6 +8,7 @@ use offchannel_shared::device::Platform;
 
 use super::host::{Host, User};
 use super::look::{Kind, Look};
+use super::registry;
 use super::seen::Seen;
 use super::trouble::Troubles;
 use crate::platform::files::owner;
@@ -78,8 +79,24 @@ fn survey_folders(host: &Host) -> Survey {
         }
     }
     users.sort_by(|a, b| a.home.cmp(&b.home));
-    let (seen, troubles) = look.into_parts();
+    let (mut seen, troubles) = look.into_parts();
+    if host.platform() == Platform::Windows {
+        seen.add(name_by_registry(host, &mut users));
+    }
     Survey { users, seen, troubles }
+}
+
+/// Notes the security identifiers of users. What cannot be read of the registry is said by the sources whose
+/// place it is.
+fn name_by_registry(host: &Host, users: &mut [User]) -> Seen {
+    let mut look = Look::new(host, &[]);
+    for (sid, folder) in registry::profiles(&mut look) {
+        let user = users.iter_mut().find(|user| user.name.to_lowercase() == folder.to_lowercase());
+        if let Some(user) = user {
+            user.sid = Some(sid);
+        }
+    }
+    look.into_parts().0
 }
 
 fn survey_linux(host: &Host) -> Survey {

@@ -9,5 +9,11 @@ mod metadata;
 mod packages;
 #[cfg(unix)]
 mod places;
+mod registry;
+#[cfg(unix)]
+mod rpm;
+mod rpm_formats;
+#[cfg(unix)]
+mod rpm_program;
 mod sources;
 mod support;

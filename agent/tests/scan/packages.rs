@@ -207,3 +207,28 @@ fn programs_in_the_folders_of_windows_users_need_a_second_sign_too() {
         ],
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn profiles_in_a_circle_and_without_end_are_bounded_and_said() {
+    let tree = tree();
+    let env = format!("/nix/store/{}-user-environment", "a".repeat(32));
+    let profiles = "home/alice/.local/state/nix/profiles";
+    // A profile in itself, programs that lead to each other, and a link that leads out of the store.
+    link(tree.path(), &env, &format!("{profiles}/profile"));
+    link(tree.path(), &env, format!("{env}/home-path").trim_start_matches('/'));
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(health(&found, "nix"), "ok");
+    let other = format!("/nix/store/{}-irssi-1.4.5", "b".repeat(32));
+    link(tree.path(), &other, &format!("{profiles}/other"));
+    for (target, name) in [("b", "a"), ("a", "b"), ("/etc/passwd", "c"), ("../../../../etc/passwd", "d")] {
+        link(tree.path(), target, format!("{other}/bin/{name}").trim_start_matches('/'));
+    }
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(identifiers(&found), ["irssi"]);
+    for n in 0..20 {
+        link(tree.path(), &other, &format!("{profiles}/more{n}"));
+    }
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(health(&found, "nix"), "partial: 1 home folder: too many entries");
+}

@@ -86,9 +86,14 @@ pub fn tree() -> TempDir {
 
 /// Writes a file and the folders that it is in.
 pub fn write(root: &Path, path: &str, text: &str) {
+    write_bytes(root, path, text.as_bytes());
+}
+
+/// The same, of bytes that are no text.
+pub fn write_bytes(root: &Path, path: &str, bytes: &[u8]) {
     let path = root.join(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 /// Makes a link to `target`.

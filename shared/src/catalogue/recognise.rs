@@ -168,7 +168,7 @@ mod tests {
         let catalogue = Catalogue::built_in();
         for (address, expected) in [
             ("www.messenger.com/t/100012345678", "www.messenger.com"),
-            ("app.slack.com/client/T0SECRET", "app.slack.com"),
+            ("app.slack.com/client/T0SECRET", "app.slack.com/client"),
             ("discord.com/app/1234", "discord.com/app"),
             ("app-id:hnpfjngllnobngcgfapefoaidbinmjnm", "app-id:hnpfjngllnobngcgfapefoaidbinmjnm"),
         ] {

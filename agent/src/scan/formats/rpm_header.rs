@@ -122,7 +122,12 @@ struct Wanted {
 fn wanted(entries: &[u8]) -> Wanted {
     let mut wanted = Wanted::default();
     for entry in entries.as_chunks::<4>().0.as_chunks::<4>().0 {
-        let [tag, kind, offset, _] = entry.map(u32::from_be_bytes);
+        // A hundred tags pass here for the few that are wanted.
+        let [tag, kind, offset, _] = entry;
+        let tag = u32::from_be_bytes(*tag);
+        if !(NAME..=GROUP).contains(&tag) {
+            continue;
+        }
         let place = match tag {
             NAME => &mut wanted.name,
             VERSION => &mut wanted.version,
@@ -133,7 +138,7 @@ fn wanted(entries: &[u8]) -> Wanted {
             GROUP => &mut wanted.group,
             _ => continue,
         };
-        *place = Some((kind, offset));
+        *place = Some((u32::from_be_bytes(*kind), u32::from_be_bytes(*offset)));
     }
     wanted
 }
@@ -188,4 +193,79 @@ fn grow(blob: &mut dyn Read, bytes: &mut Vec<u8>, count: usize) -> io::Result<()
         fill(blob, bytes.get_mut(have..).unwrap_or_default())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A header with these tags: tag, type, offset, count.
+    fn header(tags: &[[u32; 4]], data: &[u8]) -> Vec<u8> {
+        let numbers = [tags.len(), data.len()].map(|number| u32::try_from(number).unwrap());
+        let numbers = numbers.iter().chain(tags.iter().flatten());
+        numbers.flat_map(|number| number.to_be_bytes()).chain(data.iter().copied()).collect()
+    }
+
+    fn name_of(bytes: &[u8]) -> io::Result<String> {
+        let mut kept = Vec::new();
+        let header = read(&mut &*bytes, bytes.len() as u64, &mut kept)?;
+        Ok(format!("{} {:?}:{}-{}", header.name, header.epoch, header.version, header.release))
+    }
+
+    #[test]
+    fn a_header_is_what_its_tags_say() {
+        let tags = [[1000, 6, 0, 1], [1001, 6, 2, 1], [1002, 6, 4, 1], [1003, 4, 6, 1], [1016, 9, 10, 2]];
+        let data = b"n\0v\0r\0\0\0\0\x07g\0G\0";
+        assert_eq!(name_of(&header(&tags, data)).unwrap(), "n Some(7):v-r");
+        // rpm appends tags that it changed.
+        let mut changed = tags.to_vec();
+        changed.push([1000, 6, 12, 1]);
+        assert_eq!(name_of(&header(&changed, data)).unwrap(), "G Some(7):v-r");
+        for (index, value) in [(0, [1000, 4, 0, 1]), (0, [1000, 6, 14, 1]), (2, [1002, 6, u32::MAX, 1])] {
+            let mut wrong = tags.to_vec();
+            wrong[index] = value;
+            assert_eq!(name_of(&header(&wrong, data)).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(name_of(&header(&tags, &data[..8])).is_err(), "a number that ends early");
+        assert!(name_of(&header(&tags, data)[..90]).is_err(), "a header that ends early");
+        assert!(name_of(&header(&[], data)).is_err(), "no tags");
+        assert!(name_of(&header(&tags[1..], data)).is_err(), "no name");
+        assert!(name_of(&header(&tags, b"\0\0v\0r\0\0\0\0\x07g\0G\0")).is_err(), "an empty name");
+    }
+
+    #[test]
+    fn a_header_with_a_million_tags_or_endless_texts_is_not_read() {
+        let many = header(&vec![[1000, 6, 0, 1]; 1_000_000], b"n\0");
+        assert_eq!(name_of(&many).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        let mut data = b"n\0v\0r\0".to_vec();
+        data.resize(4 << 20, b'x');
+        let tags = [[1000, 6, 0, 1], [1001, 6, 2, 1], [1002, 6, 4, 1], [1011, 6, 6, 1]];
+        assert_eq!(name_of(&header(&tags, &data)).unwrap(), "n None:v-r", "a vendor without an end is none");
+        let far = [[1000, 6, 0, 1], [1001, 6, 2, 1], [1002, 6, 3 << 20, 1]];
+        assert_eq!(name_of(&header(&far, &data)).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>, tags: Vec<[u32; 4]>, offsets: [u16; 7]) {
+            let _ = name_of(&bytes);
+            let _ = name_of(&header(&tags, &bytes));
+            let wanted = [NAME, VERSION, RELEASE, EPOCH, VENDOR, PACKAGER, GROUP];
+            let near = |(tag, offset): (u32, u16)| [tag, 6, u32::from(offset) % 64, 1];
+            let tags: Vec<_> = wanted.into_iter().zip(offsets).map(near).collect();
+            let _ = name_of(&header(&tags, &bytes));
+        }
+
+        #[test]
+        fn headers_are_read_back(name in "[a-z][a-z0-9+.-]{0,40}", version in "[0-9][0-9.~^]{0,20}", epoch: u32, noise: Vec<[u32; 4]>) {
+            let data = [name.as_bytes(), b"\0", version.as_bytes(), b"\0", &epoch.to_be_bytes()].concat();
+            let offsets = [0, name.len() + 1, data.len() - 4].map(|at| u32::try_from(at).unwrap());
+            let mut tags: Vec<_> = noise.into_iter().filter(|tag| !(1000..1017).contains(&tag[0])).collect();
+            tags.extend([[1000, 6, offsets[0], 1], [1001, 6, offsets[1], 1], [1002, 6, offsets[1], 1], [1003, 4, offsets[2], 1]]);
+            let read = name_of(&header(&tags, &data)).unwrap();
+            prop_assert_eq!(read, format!("{name} Some({epoch}):{version}-{version}"));
+        }
+    }
 }

@@ -22,7 +22,7 @@ const BLOB_TAIL: u64 = 12;
 /// `InvalidData` if the database is malformed; else what the system says. Blobs before that are told.
 pub fn for_each_blob(mut file: impl Read + Seek, each: &mut dyn FnMut(u64, &mut dyn Read)) -> io::Result<()> {
     let size = file.seek(SeekFrom::End(0))?;
-    let mut page = [0; PAGE];
+    let (mut page, mut piece) = ([0; PAGE], [0; PAGE]);
     read_at(&mut file, 0, &mut page)?;
     let (version, pages) = (le32(&page, 4)?, u64::from(le32(&page, 12)?));
     if !page.starts_with(b"RpmP") || version != 0 || pages * PAGE as u64 > size {
@@ -44,18 +44,20 @@ pub fn for_each_blob(mut file: impl Read + Seek, each: &mut dyn FnMut(u64, &mut 
                 continue;
             }
             room = room.checked_sub(count).ok_or_else(malformed)?;
-            let mut head = [0; BLOB_HEAD];
-            read_at(&mut file, at * STEP as u64, &mut head)?;
-            let length = u64::from(le32(&head, 12)?);
-            let whole = BLOB_HEAD as u64 + length + BLOB_TAIL;
-            if !head.starts_with(b"BlbS")
-                || le32(&head, 4)? != index
-                || count != whole.div_ceil(STEP as u64)
-                || (at + count) * STEP as u64 > size
+            if (at + count) * STEP as u64 > size {
+                return Err(malformed());
+            }
+            // What is wanted of a blob is mostly in its beginning, which is read at once.
+            let piece = piece.get_mut(..PAGE.min(count as usize * STEP)).unwrap_or_default();
+            read_at(&mut file, at * STEP as u64, piece)?;
+            let length = le32(piece, 12)?;
+            let whole = BLOB_HEAD as u64 + u64::from(length) + BLOB_TAIL;
+            if !piece.starts_with(b"BlbS") || le32(piece, 4)? != index || count != whole.div_ceil(STEP as u64)
             {
                 return Err(malformed());
             }
-            each(length, &mut (&mut file).take(length));
+            let beginning = piece.get(BLOB_HEAD..).unwrap_or_default();
+            each(length.into(), &mut beginning.chain(&mut file).take(length.into()));
         }
     }
     Ok(())

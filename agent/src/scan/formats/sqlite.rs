@@ -249,3 +249,49 @@ fn local_length(length: u64, usable: usize) -> usize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_have_one_to_nine_bytes() {
+        assert_eq!(varint(&[0x7f, 0xff]), Some((127, 1)));
+        assert_eq!(varint(&[0x81, 0x00]), Some((128, 2)));
+        assert_eq!(varint(&[0xff; 9]), Some((u64::MAX, 9)));
+        assert_eq!(varint(&[0xff; 8]), None);
+        assert_eq!(varint(&[]), None);
+    }
+
+    #[test]
+    fn a_row_is_what_its_header_says() {
+        // NULL, -2 in one byte, 258 in two, a text, and a blob that goes on elsewhere.
+        let local = b"\x06\0\x01\x02\x0f\x10\xfe\x01\x02xb";
+        let mut rest = b"lob and no more".as_slice();
+        let row = Row { local, rest: &mut rest };
+        assert_eq!([0, 1, 2, 3, 5].map(|n| row.integer(n)), [None, Some(-2), Some(258), None, None]);
+        assert_eq!(row.bytes(3), Some(b"x".as_slice()));
+        assert_eq!(row.bytes(4), None, "only its beginning is here");
+        let mut bytes = Vec::new();
+        let (length, mut blob) = row.blob(4).unwrap();
+        blob.read_to_end(&mut bytes).unwrap();
+        assert_eq!((length, bytes.as_slice()), (2, b"bl".as_slice()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_row_is_read_without_panic(local: Vec<u8>, column in 0_usize..9) {
+            let row = Row { local: &local, rest: &mut io::empty() };
+            let _ = (row.integer(column), row.bytes(column));
+            let _ = row.blob(column).map(|(_, mut blob)| blob.read(&mut [0; 9]));
+        }
+
+        #[test]
+        fn what_stands_on_a_row_s_own_page_fits_there(length: u64, usable in 480_usize..=65_536) {
+            let local = local_length(length, usable);
+            prop_assert!(local <= usable - 35 && local as u64 <= length);
+        }
+    }
+}

@@ -1,8 +1,10 @@
-//! Where the hives are, and how they are opened.
+//! Where the hives are, and how they are opened. The running system has its own open already, with those of
+//! all users who are logged in.
 
 use std::path::Path;
 
-use super::{Key, Notes};
+use super::{Key, Notes, live};
+use crate::platform::registry;
 use crate::scan::formats::regf::log::LOG_MAX;
 use crate::scan::formats::regf::{Hive, State};
 use crate::scan::host::User;
@@ -27,19 +29,52 @@ pub(in crate::scan) fn machine(look: &mut Look<'_>, name: &str, then: Then<'_>) 
     let dir = look.system(CONFIG);
     // Said with the hive's own name.
     look.system(&format!("{CONFIG}/{name}"));
-    open(look, &dir, name, MACHINE_MAX, then);
+    if !open_live(look, registry::Hive::LocalMachine, name, then) {
+        open(look, &dir, name, MACHINE_MAX, then);
+    }
 }
 
 /// Shows a user's own hive, what such a user sees as `HKEY_CURRENT_USER`.
 pub(in crate::scan) fn of_user(look: &mut Look<'_>, user: &User, then: Then<'_>) {
     let dir = look.home(user, "");
-    open(look, &dir, "NTUSER.DAT", USER_MAX, then);
+    if !open_live_user(look, user, "", then) {
+        open(look, &dir, "NTUSER.DAT", USER_MAX, then);
+    }
 }
 
 /// Shows the hive that a user sees as `HKEY_CURRENT_USER\Software\Classes`.
 pub(in crate::scan) fn user_classes(look: &mut Look<'_>, user: &User, then: Then<'_>) {
     let dir = look.home(user, "AppData/Local/Microsoft/Windows");
-    open(look, &dir, "UsrClass.dat", USER_MAX, then);
+    if !open_live_user(look, user, "_Classes", then) {
+        open(look, &dir, "UsrClass.dat", USER_MAX, then);
+    }
+}
+
+/// Shows a hive of a user who is logged in; answers whether there was one.
+fn open_live_user(look: &mut Look<'_>, user: &User, end: &str, then: Then<'_>) -> bool {
+    let Some(sid) = &user.sid else { return false };
+    open_live(look, registry::Hive::Users, &format!("{sid}{end}"), then)
+}
+
+fn open_live(look: &mut Look<'_>, hive: registry::Hive, path: &str, then: Then<'_>) -> bool {
+    if !look.host().is_live() {
+        return false;
+    }
+    let key = match live::open(hive, path) {
+        Ok(Some(key)) => key,
+        Ok(None) => return false,
+        Err(error) => {
+            look.trouble(Trouble::of(&error));
+            return true;
+        }
+    };
+    // No file says when it changes.
+    look.is_fleeting();
+    look.is_present();
+    let notes = Notes::default();
+    then(look, &Key { raw: &key, notes: &notes });
+    notes.tell(look);
+    true
 }
 
 fn open(look: &mut Look<'_>, dir: &Path, name: &str, limit: u64, then: Then<'_>) {
@@ -53,7 +88,7 @@ fn open(look: &mut Look<'_>, dir: &Path, name: &str, limit: u64, then: Then<'_>)
     match Hive::open(file, &mut logs) {
         Ok(hive) => {
             if hive.state() == State::Dirty {
-                notes.add(Trouble::Malformed);
+                notes.add(Trouble::Unfinished);
             }
             match hive.root() {
                 Ok(root) => then(look, &Key { raw: &root, notes: &notes }),

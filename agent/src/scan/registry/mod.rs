@@ -5,14 +5,16 @@
 //! Nothing is ever written, mounted or loaded: hives are read as the files that they are, page by page, so that
 //! several sources may each open one and none has to be kept.
 
+mod facts;
 mod hives;
-mod profiles;
+mod live;
 mod raw;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 
+pub(super) use facts::{host_name, machine_id, os_name, profiles};
 pub(super) use hives::{machine, of_user, user_classes};
 use raw::RawKey;
 

@@ -115,6 +115,13 @@ pub(super) fn in_home(look: &mut Look<'_>, user: &User, each: &mut dyn FnMut(&Bu
     }
 }
 
+/// The identifier in the property list of a bundle.
+pub(super) fn identifier(look: &mut Look<'_>, list: &Path) -> Option<String> {
+    let bytes = look.read(list, INFO_MAX)?;
+    let [identifier] = texts(&bytes, &[&["CFBundleIdentifier"]]).ok()?;
+    identifier
+}
+
 fn read_place(
     look: &mut Look<'_>,
     dir: &Path,

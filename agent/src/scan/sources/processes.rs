@@ -1,11 +1,13 @@
-//! Programs that run now: which program file and whose, and nothing that it was told.
+//! Programs that run now: which program file and whose, and nothing that it was told; on macOS also which
+//! application the file is the main program of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use super::bundles::identifier;
 use crate::platform::processes::running;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
@@ -78,12 +80,40 @@ impl Source for Processes {
                 (None, None) => Scope::System,
             };
             found(&Artefact::new(Namespace::Executable, name(file, &process.name), &scope, Grade::Running));
+            if look.host().platform() == Platform::Macos {
+                tell_bundle(look, program, &scope, found);
+            }
         }
         if closed {
             look.elsewhere("programs of other users");
             look.trouble(Trouble::Denied);
         }
     }
+}
+
+/// Tells of the application that a program of macOS is the main program of. Its name says little there.
+fn tell_bundle(look: &mut Look<'_>, program: &Path, scope: &Scope, found: &mut dyn FnMut(&Artefact<'_>)) {
+    let Some((list, namespace)) = bundle(program) else { return };
+    let Some(identifier) = identifier(look, &list) else { return };
+    found(&Artefact::new(namespace, &identifier, scope, Grade::Running));
+}
+
+/// The property list of the bundle that this is the main program of: on macOS `X.app/Contents/MacOS/X`, for iOS
+/// `X.app/Wrapper/X.app/X`. Programs deeper in a bundle are its helpers.
+fn bundle(program: &Path) -> Option<(PathBuf, Namespace)> {
+    let dir = program.parent()?;
+    let is_bundle = |dir: &Path| dir.extension().is_some_and(|end| end.eq_ignore_ascii_case("app"));
+    let (outer, list, namespace) = if is_bundle(dir) {
+        let wrapper = dir.parent()?;
+        let outer = if wrapper.ends_with("Wrapper") { wrapper.parent()? } else { dir };
+        (outer, dir.join("Info.plist"), Namespace::Ios)
+    } else {
+        let contents = dir.parent()?;
+        let outer = contents.parent().filter(|outer| dir.ends_with("Contents/MacOS") && is_bundle(outer))?;
+        (outer, contents.join("Info.plist"), Namespace::MacosBundle)
+    };
+    let is_inner = outer.ancestors().skip(1).any(is_bundle);
+    (!is_inner).then_some((list, namespace))
 }
 
 /// The name of a running program: that of its file, or, if the file is an interpreter, the one that
@@ -115,7 +145,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_main_program_of_a_bundle_is_told_from_its_helpers() {
+        let list = |program: &str| bundle(Path::new(program)).map(|(list, _)| list.display().to_string());
+        for (program, expected) in [
+            (
+                "/Applications/Slack.app/Contents/MacOS/Slack",
+                Some("/Applications/Slack.app/Contents/Info.plist"),
+            ),
+            (
+                "/Volumes/zoom/zoom.us.app/Contents/MacOS/zoom.us",
+                Some("/Volumes/zoom/zoom.us.app/Contents/Info.plist"),
+            ),
+            ("/Applications/A.app/Wrapper/B.app/B", Some("/Applications/A.app/Wrapper/B.app/Info.plist")),
+            (
+                "/Applications/Slack.app/Contents/Frameworks/Slack Helper.app/Contents/MacOS/Slack Helper",
+                None,
+            ),
+            ("/Applications/Slack.app/Contents/Resources/x", None),
+            ("/usr/bin/ssh", None),
+            ("x", None),
+        ] {
+            assert_eq!(list(program).as_deref(), expected, "{program}");
+        }
+    }
+
+    #[test]
+    fn a_running_application_goes_by_its_identifier() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/homes/macos-bundle");
+        let host = Host::at(root.canonicalize().unwrap(), Platform::Macos);
+        let mut look = Look::new(&host, &[]);
+        let mut all = Vec::new();
+        for program in ["Slack.app/Contents/MacOS/Slack", "Messenger.app/Wrapper/Messenger.app/Messenger"] {
+            let program = host.path("/Applications").join(program);
+            tell_bundle(&mut look, &program, &Scope::System, &mut |artefact| {
+                all.push((artefact.namespace, artefact.identifier.to_owned()));
+            });
+        }
+        let (slack, messenger) =
+            ("com.tinyspeck.slackmacgap".to_owned(), "com.facebook.Messenger".to_owned());
+        assert_eq!(all, [(Namespace::MacosBundle, slack), (Namespace::Ios, messenger)]);
+    }
+
     proptest! {
+        #[test]
+        fn any_path_is_taken_without_panic(path: String) {
+            let _ = bundle(Path::new(&path));
+        }
+
         #[test]
         fn any_name_is_taken_without_panic(file: String, comm: String) {
             let _ = name(&file, &comm);

@@ -227,9 +227,12 @@ impl Packages {
 /// What belongs to a messenger is in the same group as often as not: that is told by how packages are named.
 fn category(name: &str, group: &str) -> &'static str {
     let category = match group {
-        // openSUSE (`rpmgroups.config` of its rpmlint); Mageia, OpenMandriva and ALT (Mageia's wiki,
-        // "RPM groups policy"; `GROUPS` of ALT's rpm).
-        "Productivity/Networking/Instant Messenger" | "Networking/Instant messaging" => "InstantMessaging",
+        // openSUSE (`rpmgroups.config` of its rpmlint); Mageia and OpenMandriva (Mageia's "RPM groups policy");
+        // ALT (the groups that PackageKit knows of it).
+        "Productivity/Networking/Instant Messenger"
+        | "Productivity/Networking/ICQ"
+        | "Networking/Instant messaging"
+        | "Networking/ICQ" => "InstantMessaging",
         "Productivity/Networking/IRC" | "Networking/IRC" => "IRCClient",
         "Productivity/Networking/Talk/Clients" | "Networking/Chat" => "Chat",
         "Productivity/Networking/H323/Clients" => "VideoConference",
@@ -260,3 +263,26 @@ const PARTS: [&str; 18] = [
     "theme",
     "themes",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_messengers_makes_a_messenger_of_what_is_not_named_like_a_part_of_one() {
+        for (name, group, expected) in [
+            ("pidgin", "Productivity/Networking/Instant Messenger", "InstantMessaging"),
+            ("element-desktop", "Networking/Instant messaging", "InstantMessaging"),
+            ("konversation", "Productivity/Networking/IRC", "IRCClient"),
+            ("pidgin-plugin-otr", "Productivity/Networking/Instant Messenger", ""),
+            ("psi+-lang", "Productivity/Networking/Talk/Clients", ""),
+            ("libpurple", "Networking/Instant messaging", ""),
+            ("coturn", "Productivity/Networking/Talk/Servers", ""),
+            ("minicom", "Applications/Communications", ""),
+            ("telegram-desktop", "Unspecified", ""),
+            ("telegram-desktop", "", ""),
+        ] {
+            assert_eq!(category(name, group), expected, "{name} in {group}");
+        }
+    }
+}

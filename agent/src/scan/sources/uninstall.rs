@@ -39,6 +39,7 @@ const WEB_APP: &str = "--uninstall-app-id=";
 #[derive(Debug)]
 pub(super) struct Drive {
     root: PathBuf,
+    letter: char,
     /// Whether files of this path may be looked for: a user's own entries ask nothing of others' homes.
     allows: fn(&str, &str) -> bool,
     home: String,
@@ -46,9 +47,12 @@ pub(super) struct Drive {
 }
 
 impl Drive {
-    /// The drive C: at this folder.
+    /// The drive at this folder: C:, or the one that is its root (`D:\`).
     pub(super) fn at(root: PathBuf) -> Self {
-        Self { root, allows: |_, _| true, home: String::new(), searches: SEARCHES_MAX }
+        let named = root.to_str().and_then(|root| root.split_once(':')).map(|(letter, _)| letter);
+        let letter = named.filter(|letter| letter.len() == 1).and_then(|letter| letter.chars().next());
+        let letter = letter.unwrap_or('C');
+        Self { root, letter, allows: |_, _| true, home: String::new(), searches: SEARCHES_MAX }
     }
 
     /// The same for the entries of the user with this home, which asks nothing of the homes of others.
@@ -63,7 +67,8 @@ impl Drive {
 
     /// Whether any of these is there, as Windows writes paths; `true` as well if none can be looked for.
     pub(super) fn has_any(&mut self, look: &mut Look<'_>, paths: &[Option<&str>]) -> bool {
-        let mut known = paths.iter().flatten().filter_map(|path| on_drive(path)).peekable();
+        let letter = self.letter;
+        let mut known = paths.iter().flatten().filter_map(|path| on_drive(path, letter)).peekable();
         known.peek().is_none() || known.any(|path| self.has(look, &path))
     }
 
@@ -198,12 +203,13 @@ fn icon(text: &str) -> &str {
     file.map_or(text, |(file, _)| file)
 }
 
-/// The path below the root of the drive C:, with `/` between its names. `None` for what cannot be looked for
+/// The path below the root of this drive, with `/` between its names. `None` for what cannot be looked for
 /// or proves nothing: other drives, the network, variables, a way upwards, the root itself, and all of
 /// Windows, where the icons and the programs lie that serve every uninstallation.
-fn on_drive(text: &str) -> Option<String> {
+fn on_drive(text: &str, drive: char) -> Option<String> {
     let text = text.trim().trim_matches('"').trim();
-    let rest = text.strip_prefix(['C', 'c'])?.strip_prefix(':')?.strip_prefix(['\\', '/'])?;
+    let rest = text.strip_prefix(|letter: char| letter.eq_ignore_ascii_case(&drive))?;
+    let rest = rest.strip_prefix(':')?.strip_prefix(['\\', '/'])?;
     let mut names = Vec::new();
     for name in rest.split(['\\', '/']).filter(|name| !name.is_empty() && *name != ".") {
         if name == ".." || name.contains(['%', ':', '*', '?', '"', '<', '>', '|', '\0']) {
@@ -243,7 +249,11 @@ mod tests {
             ("\"C:\\x.exe", None),
             ("", None),
         ] {
-            assert_eq!(program(command).and_then(on_drive).as_deref(), expected, "{command}");
+            assert_eq!(
+                program(command).and_then(|path| on_drive(path, 'C')).as_deref(),
+                expected,
+                "{command}"
+            );
         }
     }
 
@@ -260,7 +270,7 @@ mod tests {
             (r"C:\ \x", None),
             (r"C:x", None),
         ] {
-            assert_eq!(on_drive(icon(text)).as_deref(), expected, "{text}");
+            assert_eq!(on_drive(icon(text), 'C').as_deref(), expected, "{text}");
         }
     }
 
@@ -277,6 +287,15 @@ mod tests {
         ] {
             assert_eq!(web_app(&no), None, "{no}");
         }
+    }
+
+    #[test]
+    fn a_system_on_another_drive_has_its_programs_there() {
+        for (root, letter) in [("/image", 'C'), ("D:\\", 'D'), ("/a:b/drive_c", 'C')] {
+            assert_eq!(Drive::at(PathBuf::from(root)).letter, letter, "{root}");
+        }
+        assert_eq!(on_drive(r"d:\X", 'D').as_deref(), Some("X"));
+        assert_eq!(on_drive(r"C:\X", 'D'), None);
     }
 
     #[test]
@@ -299,7 +318,7 @@ mod tests {
         fn any_text_is_read_without_panic_and_leads_below_the_root(text: String) {
             let _ = (program(&text), web_app(&text));
             for path in [text.clone(), format!("C:\\{text}"), format!("{WEB_APP}{text}")] {
-                let path = on_drive(icon(&path));
+                let path = on_drive(icon(&path), 'C');
                 prop_assert!(path.is_none_or(|path| path.split('/').all(|name| !name.is_empty() && name != "..")));
             }
         }

@@ -1,7 +1,7 @@
 //! A device: a small file tree, a state folder, and the real agent over both.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -102,7 +102,7 @@ impl Device {
 
     /// Starts the daemon of another build.
     #[cfg(target_os = "linux")]
-    pub fn run_this(&self, agent: &Path) -> Running {
+    pub fn run_this(&self, agent: &std::path::Path) -> Running {
         let mut command = Command::new(agent);
         command.arg("run").arg("--config").arg(self.path("agent.toml"));
         Running::start(command)

@@ -22,6 +22,9 @@ const SEGMENT: usize = 16_344;
 /// No offset.
 const NOWHERE: u32 = u32::MAX;
 
+/// A subkey with its name, or what is wrong with it.
+pub type Subkey<'k, 'h, R> = io::Result<(&'k str, &'k Key<'h, R>)>;
+
 /// A key.
 #[derive(Debug)]
 pub struct Key<'h, R> {
@@ -111,7 +114,7 @@ impl<'h, R: Read + Seek> Key<'h, R> {
     }
 
     /// Calls `each` with at most `limit` subkeys and their names, or with what is wrong with one.
-    pub fn each_subkey(&self, limit: usize, each: &mut dyn FnMut(io::Result<(&str, &Key<'h, R>)>)) {
+    pub fn each_subkey(&self, limit: usize, each: &mut dyn FnMut(Subkey<'_, 'h, R>)) {
         let mut count = 0;
         if limit == 0 {
             return;

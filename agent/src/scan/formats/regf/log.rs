@@ -50,23 +50,20 @@ struct Chain {
 }
 
 impl Recovery {
-    /// What these logs add to a hive with this base block, `None` if that is damaged; `first_timestamp` is
-    /// that of its first bin.
-    pub(super) fn of(logs: Vec<Vec<u8>>, base: Option<&Base>, first_timestamp: Option<u64>) -> Self {
+    /// What these logs add to a hive with this base block, which may be damaged; its first bin has a time of
+    /// its own.
+    pub(super) fn of(logs: Vec<Vec<u8>>, base: &Base, is_sound: bool, first_bin: Option<u64>) -> Self {
         let mut recovery = Self { logs, ..Self::default() };
         let mut chains: Vec<Chain> =
             recovery.logs.iter().enumerate().filter_map(|(index, log)| chain(index, log)).collect();
         chains.sort_by_key(|chain| chain.base.sequences.0);
-        match base {
-            Some(base) => {
-                // Older logs hold what the hive has already.
-                chains.retain(|chain| chain.base.sequences.0 >= base.sequences.1);
-            }
+        if is_sound {
+            // Older logs hold what the hive has already.
+            chains.retain(|chain| chain.base.sequences.0 >= base.sequences.1);
+        } else {
             // Only the latest counts, and it has the base block.
-            None => {
-                chains.drain(..chains.len().saturating_sub(1));
-                recovery.base = chains.first().map(|chain| chain.base.clone());
-            }
+            chains.drain(..chains.len().saturating_sub(1));
+            recovery.base = chains.first().map(|chain| chain.base.clone());
         }
         let mut last = None;
         for chain in chains {
@@ -82,7 +79,7 @@ impl Recovery {
             }
         }
         if recovery.is_empty() {
-            recovery.add_old(base, first_timestamp);
+            recovery.add_old(base, is_sound, first_bin);
         }
         recovery
     }
@@ -107,13 +104,14 @@ impl Recovery {
     }
 
     /// The first log in the old format that belongs to this state of the hive: they share its time.
-    fn add_old(&mut self, base: Option<&Base>, first_timestamp: Option<u64>) {
-        let written = base.map(|base| base.written).or(first_timestamp);
+    fn add_old(&mut self, base: &Base, is_sound: bool, first_bin: Option<u64>) {
+        // A damaged base block may have its time still.
+        let is_same = |time: u64| time == base.written || (!is_sound && Some(time) == first_bin);
         let mut found = None;
         for (index, log) in self.logs.iter().enumerate() {
             let Some(saved) = base_of(log).filter(|saved| OLD.contains(&saved.file_type)) else { continue };
             if saved.sequences.0 == saved.sequences.1
-                && Some(saved.written) == written
+                && is_same(saved.written)
                 && let Some(pages) = dirty_pages(log, saved.size)
             {
                 found = Some((index, pages, saved));
@@ -123,7 +121,7 @@ impl Recovery {
         let Some((log, pages, saved)) = found else { return };
         self.add(log, pages.into_iter());
         self.size = Some(saved.size);
-        if base.is_none() {
+        if !is_sound {
             self.base = Some(saved);
         }
     }
@@ -161,9 +159,9 @@ fn chain(index: usize, log: &[u8]) -> Option<Chain> {
 /// The entry at a place, and its length.
 fn entry(log: &[u8], at: usize) -> Option<(Entry, usize)> {
     let rest = log.get(at..).filter(|rest| rest.starts_with(b"HvLE"))?;
-    let length = usize::try_from(u32_at(rest, 4)?).ok().filter(|length| length % BLOCK == 0)?;
+    let length = usize::try_from(u32_at(rest, 4)?).ok().filter(|length| length.is_multiple_of(BLOCK))?;
     let bytes = rest.get(..length)?;
-    let size = u32_at(bytes, 16).filter(|size| u64::from(*size) % BASE == 0)?;
+    let size = u32_at(bytes, 16).filter(|size| u64::from(*size).is_multiple_of(BASE))?;
     let hash = |at: usize| bytes.get(at..)?.first_chunk().map(|hash| u64::from_le_bytes(*hash));
     if hash(24)? != marvin::hash(bytes.get(ENTRY..)?) || hash(32)? != marvin::hash(bytes.get(..32)?) {
         return None;
@@ -175,8 +173,8 @@ fn entry(log: &[u8], at: usize) -> Option<(Entry, usize)> {
     let mut pages = Vec::with_capacity(count);
     for reference in references.chunks_exact(8) {
         let (offset, length) = (u32_at(reference, 0)?, u32_at(reference, 4)?);
-        let length = usize::try_from(length).ok().filter(|length| length % BLOCK == 0)?;
-        if offset as usize % BLOCK != 0 {
+        let length = usize::try_from(length).ok().filter(|length| length.is_multiple_of(BLOCK))?;
+        if !(offset as usize).is_multiple_of(BLOCK) {
             return None;
         }
         pages.push((offset, place, length));

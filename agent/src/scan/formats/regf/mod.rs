@@ -18,7 +18,7 @@ mod tests;
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Seek};
 
-pub use key::Key;
+pub use key::{Key, Subkey};
 use log::Recovery;
 use pages::Pages;
 
@@ -70,7 +70,8 @@ impl<R: Read + Seek> Hive<R> {
         let is_sound = is_checked(&head);
         let (mut base, mut state, mut recovery) = (Base::of(&head), State::Clean, Recovery::default());
         if !is_sound || base.sequences.0 != base.sequences.1 {
-            recovery = Recovery::of(logs(), is_sound.then_some(&base), pages::first_timestamp(&mut file));
+            let first = pages::first_timestamp(&mut file);
+            recovery = Recovery::of(logs(), &base, is_sound, first);
             state = if recovery.is_empty() { State::Dirty } else { State::Recovered };
             match recovery.base.take() {
                 Some(saved) => base = saved,

@@ -279,7 +279,7 @@ fn circles_and_claims_cost_little() {
     ]);
     let hive = open(&bytes, &[]).unwrap();
     let root = hive.root().unwrap();
-    assert!(root.subkey(&"root\\".repeat(50).trim_end_matches('\\')).unwrap().is_some());
+    assert!(root.subkey("root\\".repeat(50).trim_end_matches('\\')).unwrap().is_some());
     assert_eq!(names(&root), ["root", "invalid data"]);
     assert_eq!(root.subkey("x").unwrap_err().kind(), io::ErrorKind::InvalidData);
     assert_eq!(root.value("x").unwrap_err().kind(), io::ErrorKind::InvalidData);

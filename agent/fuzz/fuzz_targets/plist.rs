@@ -1,0 +1,9 @@
+#![no_main]
+//! Property lists, in XML and in binary.
+
+use libfuzzer_sys::fuzz_target;
+use offchannel_agent::scan::formats::plist::texts;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = texts(bytes, &[&["CFBundleIdentifier"], &["CFBundleName"], &["Manifest", "start_url"], &["a", "b", "c", "d"]]);
+});

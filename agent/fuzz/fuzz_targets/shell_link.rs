@@ -1,0 +1,9 @@
+#![no_main]
+//! Shell links of Windows.
+
+use libfuzzer_sys::fuzz_target;
+use offchannel_agent::scan::formats::shell_link::ShellLink;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = ShellLink::parse(bytes);
+});
