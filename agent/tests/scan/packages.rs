@@ -58,7 +58,6 @@ fn packages_of_nix_belong_to_those_in_whose_profile_they_are() {
     );
 }
 
-#[cfg(unix)]
 #[test]
 fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     let tree = tree();
@@ -116,7 +115,6 @@ fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     assert_eq!(unlisted, ["acme.desktop"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_profile_whose_store_cannot_be_seen_is_no_removal() {
     let tree = tree();
@@ -171,7 +169,6 @@ fn android_apps_count_while_their_data_has_a_folder() {
     );
 }
 
-#[cfg(unix)]
 #[test]
 fn a_list_of_android_apps_that_is_none_is_said() {
     let tree = tree();
@@ -192,23 +189,6 @@ fn a_list_of_android_apps_that_is_none_is_said() {
     assert_eq!(health(&found, "waydroid"), "failed: 1 home folder: cannot be read");
 }
 
-#[test]
-fn programs_in_the_folders_of_windows_users_need_a_second_sign_too() {
-    expect(
-        "windows-unpacked",
-        "windows-unpacked",
-        &Catalogue::built_in(),
-        &[
-            ("discord", "Discord.exe", "installed", "1.0.9035", "alice"),
-            ("mattermost", "Mattermost.exe", "installed", "5.10.0", "bob"),
-            ("signal", "Signal.exe", "installed", "7.34.0", "alice"),
-            ("slack", "slack.exe", "residual", "4.41.105", "bob"),
-            ("telegram", "Telegram.exe", "installed", "", "alice"),
-        ],
-    );
-}
-
-#[cfg(unix)]
 #[test]
 fn profiles_in_a_circle_and_without_end_are_bounded_and_said() {
     let tree = tree();
