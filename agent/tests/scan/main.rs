@@ -12,6 +12,8 @@ mod packages;
 #[cfg(unix)]
 mod places;
 mod registry;
+#[cfg(windows)]
+mod registry_live;
 #[cfg(unix)]
 mod rpm;
 mod rpm_formats;

@@ -25,12 +25,11 @@ const FOLDERS_MAX: usize = 256;
 /// Most programs of one folder that are told of; large suites have a few dozen.
 const PROGRAMS_MAX: usize = 256;
 
+/// Largest archive that is looked into; of a large one only a small part is read.
+const ARCHIVE_MAX: u64 = 64 * 1024 * 1024 * 1024;
+
 /// Largest `package.json` that is read; in an archive it is cut down to a few hundred bytes.
 const PACKAGE_MAX: u64 = 64 * 1024;
-
-/// Largest archive that is looked into: those of large programs have 500 MB, of which the header and one
-/// small file are read.
-const ARCHIVE_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Most menu entries beside a program that are read; there is one.
 const ENTRIES_MAX: usize = 8;
