@@ -30,10 +30,9 @@ fn what_a_user_who_is_logged_in_has_installed_is_found() {
         .filter(|sighting| matches!(sighting.scope, Scope::User(_)))
         .map(|sighting| (sighting.source.as_str(), sighting.identifier.as_str(), sighting.grade.as_str()))
         .collect();
-    for expected in [
-        ("msix", "NAVER.LINEwin8_8ptj331gd3tyt", "installed"),
-        ("windows-uninstall", "Pidgin", "residual"),
-    ] {
+    for expected in
+        [("msix", "NAVER.LINEwin8_8ptj331gd3tyt", "installed"), ("windows-uninstall", "Pidgin", "residual")]
+    {
         assert!(found.contains(&expected), "{expected:?} is not among {found:?}");
     }
     assert_eq!(health(&scan, "windows-uninstall"), "ok");

@@ -15,8 +15,9 @@ use crate::scan::registry::Key;
 /// Most entries of one key; large installations have a thousand.
 const ENTRIES_MAX: usize = 4096;
 
-/// How often a name is looked for among all of a folder's in any case; after that programs count as there.
-const SEARCHES_MAX: usize = 256;
+/// How often a name of one user's entries, or of the machine's, is looked for among all of a folder's in any
+/// case; after that programs count as there.
+pub(super) const SEARCHES_MAX: usize = 256;
 
 /// Most names of a folder among which one is looked for so.
 const FOLDER_MAX: usize = 2048;
@@ -37,32 +38,32 @@ const WEB_APP: &str = "--uninstall-app-id=";
 
 /// The drive on which an entry's programs are looked for.
 #[derive(Debug)]
-pub(super) struct Drive {
+pub(super) struct Drive<'s> {
     root: PathBuf,
     letter: char,
     /// Whether files of this path may be looked for: a user's own entries ask nothing of others' homes.
     allows: fn(&str, &str) -> bool,
     home: String,
-    searches: usize,
+    searches: &'s mut usize,
 }
 
-impl Drive {
+impl<'s> Drive<'s> {
     /// The drive at this folder: C:, or the one that is its root (`D:\`).
-    pub(super) fn at(root: PathBuf) -> Self {
+    pub(super) fn at(root: PathBuf, searches: &'s mut usize) -> Self {
         let named = root.to_str().and_then(|root| root.split_once(':')).map(|(letter, _)| letter);
         let letter = named.filter(|letter| letter.len() == 1).and_then(|letter| letter.chars().next());
         let letter = letter.unwrap_or('C');
-        Self { root, letter, allows: |_, _| true, home: String::new(), searches: SEARCHES_MAX }
+        Self { root, letter, allows: |_, _| true, home: String::new(), searches }
     }
 
     /// The same for the entries of the user with this home, which asks nothing of the homes of others.
-    pub(super) fn of_user(root: PathBuf, home: &Path) -> Self {
+    pub(super) fn of_user(root: PathBuf, home: &Path, searches: &'s mut usize) -> Self {
         let home = home.strip_prefix(&root).map(|home| home.to_string_lossy().replace('\\', "/"));
         let allows = |path: &str, home: &str| {
             let starts = |start: &str| path.get(..start.len()).is_some_and(|p| p.eq_ignore_ascii_case(start));
             !starts("Users/") || starts(&format!("{home}/"))
         };
-        Self { home: home.unwrap_or_default(), allows, ..Self::at(root) }
+        Self { home: home.unwrap_or_default(), allows, ..Self::at(root, searches) }
     }
 
     /// Whether any of these is there, as Windows writes paths; `true` as well if none can be looked for.
@@ -85,10 +86,10 @@ impl Drive {
         if look.has(dir, name) {
             return true;
         }
-        if self.searches == 0 || path.split('/').count() > DEPTH_MAX {
+        if *self.searches == 0 || path.split('/').count() > DEPTH_MAX {
             return true;
         }
-        self.searches -= 1;
+        *self.searches -= 1;
         let mut dir = self.root.clone();
         path.split('/').all(|part| {
             let there = look.has(&dir, part);
@@ -109,7 +110,7 @@ fn name_in_any_case(look: &mut Look<'_>, dir: &Path, name: &str) -> Option<Strin
 pub(super) fn read_entries(
     look: &mut Look<'_>,
     software: &Key<'_>,
-    drive: &mut Drive,
+    drive: &mut Drive<'_>,
     scope: &Scope,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
@@ -125,7 +126,7 @@ fn read_entry(
     look: &mut Look<'_>,
     key: &str,
     entry: &Key<'_>,
-    drive: &mut Drive,
+    drive: &mut Drive<'_>,
     scope: &Scope,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn a_system_on_another_drive_has_its_programs_there() {
         for (root, letter) in [("/image", 'C'), ("D:\\", 'D'), ("/a:b/drive_c", 'C')] {
-            assert_eq!(Drive::at(PathBuf::from(root)).letter, letter, "{root}");
+            assert_eq!(Drive::at(PathBuf::from(root), &mut 0).letter, letter, "{root}");
         }
         assert_eq!(on_drive(r"d:\X", 'D').as_deref(), Some("X"));
         assert_eq!(on_drive(r"C:\X", 'D'), None);
@@ -300,7 +301,8 @@ mod tests {
 
     #[test]
     fn a_user_s_entry_asks_nothing_of_the_homes_of_others() {
-        let drive = Drive::of_user(PathBuf::from("/image"), Path::new("/image/Users/alice"));
+        let mut searches = 0;
+        let drive = Drive::of_user(PathBuf::from("/image"), Path::new("/image/Users/alice"), &mut searches);
         for (path, expected) in [
             ("Users/alice/x", true),
             ("users/ALICE/x", true),
