@@ -20,6 +20,7 @@ fn uninstall_entries_of_the_machine_and_of_users_who_are_logged_out_are_found() 
         rows("windows-uninstall", "windows-uninstall"),
         [
             "hexchat | HexChat 2.16.2 | installed | 2.16.2 | bob",
+            "konversation | KDE.Konversation | installed |  | alice",
             "konversation | Konversation | installed |  | alice",
             "microsoft-teams | Microsoft Teams | installed | 1.7.00.4465 | -",
             "mirc | mIRC | residual | 7.76 | -",
@@ -89,7 +90,7 @@ fn a_hive_that_is_damaged_or_no_file_is_said_and_the_others_are_read() {
     let why = format!("/{SOFTWARE}: a file is malformed; 1 home folder: a file is malformed");
     assert_eq!(health(&scan, "windows-uninstall"), format!("partial: {why}"));
     let apps: Vec<_> = scan.inventory.sightings.iter().map(|sighting| sighting.app.to_string()).collect();
-    assert_eq!(apps, ["konversation", "signal", "whatsapp"]);
+    assert_eq!(apps, ["konversation", "konversation", "signal", "whatsapp"]);
 }
 
 #[test]

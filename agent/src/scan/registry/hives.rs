@@ -45,7 +45,7 @@ pub(in crate::scan) fn of_user(look: &mut Look<'_>, user: &User, then: Then<'_>)
 /// Shows the hive that a user sees as `HKEY_CURRENT_USER\Software\Classes`.
 pub(in crate::scan) fn user_classes(look: &mut Look<'_>, user: &User, then: Then<'_>) {
     let dir = look.home(user, "AppData/Local/Microsoft/Windows");
-    if !open_live_user(look, user, "_Classes", then) {
+    if !open_live_user(look, user, r"\Software\Classes", then) {
         open(look, &dir, "UsrClass.dat", USER_MAX, then);
     }
 }
