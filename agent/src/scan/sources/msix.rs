@@ -15,7 +15,7 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
-use super::uninstall::{Drive, SEARCHES_MAX};
+use super::drive::{Drive, SEARCHES_MAX};
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::registry::{self, Key};

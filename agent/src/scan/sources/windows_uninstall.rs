@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Scope};
 
-use super::uninstall::{Drive, SEARCHES_MAX, read_entries};
+use super::drive::{Drive, SEARCHES_MAX};
+use super::uninstall::read_entries;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::registry;

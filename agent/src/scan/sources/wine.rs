@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Artefact;
 
-use super::uninstall::{Drive, SEARCHES_MAX, read_entries};
+use super::drive::{Drive, SEARCHES_MAX};
+use super::uninstall::read_entries;
 use crate::scan::formats::wine_reg::Tree;
 use crate::scan::host::{Host, User};
 use crate::scan::look::{Kind, Look};
