@@ -6,10 +6,10 @@
 //! kilobytes of them.
 //!
 //! A hive of a running or crashed machine is behind its log files (`.LOG1`, `.LOG2`). What they hold is laid
-//! over the pages in memory, as Windows does when it loads the hive: see [`log`].
+//! over the pages in memory, as Windows does when it loads the hive: see `log`.
 
 mod key;
-pub mod log;
+mod log;
 mod marvin;
 mod pages;
 #[cfg(test)]
