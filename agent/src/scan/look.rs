@@ -22,7 +22,7 @@ use super::trouble::{Place, Trouble, Troubles};
 use super::users::first_person;
 pub use list::{Entry, Kind};
 
-use crate::platform::files::{Stamp, is_executable, open_regular};
+use crate::platform::files::{Stamp, open_regular};
 
 /// How many parents of a missing path are asked whether they are missing too.
 const PARENTS_MAX: usize = 8;
@@ -210,37 +210,6 @@ impl<'a> Look<'a> {
         let (real, there) = self.locate(&dir.join(name))?;
         self.asked.insert(real.into_os_string(), there.as_ref().ok().map(Stamp::of));
         there.map(|_| true)
-    }
-
-    /// The first bytes of a program that lies in a folder which was listed: a regular file in the format
-    /// ELF with an execute bit. One without that bit is noted, and so is one that is named like an
-    /// AppImage: the folder does not change when somebody makes it executable or replaces what is in it.
-    pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
-        let (real, there) = self.locate(path).ok()?;
-        let Ok(meta) = there else {
-            // A link that leads nowhere yet.
-            self.asked.insert(real.into_os_string(), None);
-            return None;
-        };
-        if !meta.is_file() {
-            return None;
-        }
-        let executable = is_executable(&meta);
-        let mut head = Vec::new();
-        let read = open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head));
-        let is_program = head.starts_with(b"\x7fELF");
-        let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("appimage"));
-        if is_program || named {
-            self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
-        }
-        match read {
-            // What is no program is nobody's business, closed or not.
-            Err(error) if executable => {
-                self.trouble(Trouble::of(&error));
-                None
-            }
-            _ => (is_program && executable).then_some(head),
-        }
     }
 
     /// The first bytes of a regular file, fewer if it is shorter.

@@ -84,7 +84,7 @@ fn pipes_and_devices_are_not_opened() {
     {
         let path = tree.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o777.into(), 0).unwrap();
+        assert!(Command::new("mkfifo").args(["-m", "777"]).arg(&path).status().unwrap().success());
     }
     // A reader would wait for ever here.
     assert_eq!(identifiers(&scan(tree.path(), &Catalogue::built_in())), [] as [&str; 0]);
@@ -237,7 +237,7 @@ fn archives_without_end_are_said_and_do_not_hold_up_a_scan() {
     fs::create_dir_all(tree.path().join("opt/Signal/resources")).unwrap();
     let path = tree.path().join("opt/Signal/resources/app.asar");
     fs::write(&path, huge).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(1 << 35).unwrap();
     let found = scan(tree.path(), &Catalogue::built_in());
     let expected = "partial: /opt: a file is malformed; 1 home folder: too many entries";
     assert_eq!(health(&found, "unpacked"), expected);

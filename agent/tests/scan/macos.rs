@@ -75,7 +75,8 @@ fn bundles_are_found_wherever_they_lie_and_leftovers_are_told_from_them() {
 #[test]
 fn receipts_are_leftovers_at_best() {
     let slack = ("slack", "com.tinyspeck.slackmacgap", "residual", "", "-");
-    expect("macos-receipt", "macos-receipt", &Catalogue::built_in(), &[slack]);
+    let zoom = ("zoom", "us.zoom.pkg.videomeeting", "residual", "", "-");
+    expect("macos-receipt", "macos-receipt", &Catalogue::built_in(), &[slack, zoom]);
 }
 
 #[test]

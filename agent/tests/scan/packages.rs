@@ -83,6 +83,8 @@ fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     ln(&format!("{wrapped}/bin"), &format!("{env}/bin"));
     ln(&format!("{profanity}/bin/profanity"), &format!("{wrapped}/bin/profanity"));
     program(format!("{profanity}/bin/profanity"));
+    let entry = "[Desktop Entry]\nType=Application\nName=Acme\nExec=profanity\nCategories=Chat;\n";
+    write(tree.path(), format!("{env}/share/applications/acme.desktop").trim_start_matches('/'), entry);
     // Her own, by home-manager: no program, but a menu entry.
     ln("home-manager-3-link", "home/alice/.local/state/nix/profiles/home-manager");
     ln(&generation, "home/alice/.local/state/nix/profiles/home-manager-3-link");
@@ -110,6 +112,8 @@ fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     ];
     assert_eq!(rows, expected);
     assert_eq!(health(&found, "nix"), "ok");
+    let unlisted: Vec<_> = found.inventory.unlisted.iter().map(|one| one.identifier.as_str()).collect();
+    assert_eq!(unlisted, ["acme.desktop"]);
 }
 
 #[cfg(unix)]
@@ -186,4 +190,20 @@ fn a_list_of_android_apps_that_is_none_is_said() {
     link(tree.path(), "packages.list", &list);
     let found = scan(tree.path(), &Catalogue::built_in());
     assert_eq!(health(&found, "waydroid"), "failed: 1 home folder: cannot be read");
+}
+
+#[test]
+fn programs_in_the_folders_of_windows_users_need_a_second_sign_too() {
+    expect(
+        "windows-unpacked",
+        "windows-unpacked",
+        &Catalogue::built_in(),
+        &[
+            ("discord", "Discord.exe", "installed", "1.0.9035", "alice"),
+            ("mattermost", "Mattermost.exe", "installed", "5.10.0", "bob"),
+            ("signal", "Signal.exe", "installed", "7.34.0", "alice"),
+            ("slack", "slack.exe", "residual", "4.41.105", "bob"),
+            ("telegram", "Telegram.exe", "installed", "", "alice"),
+        ],
+    );
 }

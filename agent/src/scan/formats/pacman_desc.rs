@@ -13,7 +13,7 @@ pub struct Package<'a> {
 }
 
 impl<'a> Package<'a> {
-    /// `None` if the text names no package. Keys that were cut off are missing.
+    /// `None` if the text names no package. Keys that were cut off are missing, and so are some in an order that pacman does not write.
     pub fn parse(desc: &'a [u8]) -> Option<Self> {
         let (mut name, mut version, mut packager) = (None, None, None);
         // The last line may be cut in the middle: it is whole only with its end.
@@ -28,6 +28,10 @@ impl<'a> Package<'a> {
             };
             let value = lines.next().and_then(|line| std::str::from_utf8(line).ok());
             *field = value.map(str::trim).filter(|value| !value.is_empty());
+            // The last of them; lists of dependencies follow.
+            if packager.is_some() {
+                break;
+            }
         }
         let packager = packager.filter(|packager| *packager != "Unknown Packager");
         Some(Self { name: name?, version, packager })

@@ -1,12 +1,50 @@
-//! Looking at links themselves, and at files that need not be noted.
+//! Looking at programs, at links themselves, and at files that need not be noted.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use offchannel_shared::device::Platform;
+
 use super::Look;
-use crate::platform::files::open_regular;
+use crate::platform::files::{Stamp, is_executable, open_regular};
+use crate::scan::trouble::Trouble;
 
 impl Look<'_> {
+    /// The first bytes of a program that lies in a folder which was listed: a regular file in the format
+    /// of that system's programs, on Unix with an execute bit. One without that bit is noted, and so is one that
+    /// is named like an AppImage: the folder does not change when somebody makes it executable or replaces what
+    /// is in it.
+    pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
+        let (real, there) = self.locate(path).ok()?;
+        let Ok(meta) = there else {
+            // A link that leads nowhere yet.
+            self.asked.insert(real.into_os_string(), None);
+            return None;
+        };
+        if !meta.is_file() {
+            return None;
+        }
+        let (magic, executable): (&[u8], bool) = match self.host.platform() {
+            Platform::Windows => (b"MZ", true),
+            _ => (b"\x7fELF", is_executable(&meta)),
+        };
+        let mut head = Vec::new();
+        let read = open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head));
+        let is_program = head.starts_with(magic);
+        let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("appimage"));
+        if is_program || named {
+            self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
+        }
+        match read {
+            // What is no program is nobody's business, closed or not.
+            Err(error) if executable => {
+                self.trouble(Trouble::of(&error));
+                None
+            }
+            _ => (is_program && executable).then_some(head),
+        }
+    }
+
     /// The first bytes of a regular file that is not noted: for files of which the folder that was listed, or
     /// the way to it, tells when they change. Says nothing of what cannot be read; [`Look::read_head`] does.
     pub fn peek(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {

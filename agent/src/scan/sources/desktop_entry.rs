@@ -15,12 +15,13 @@ use crate::scan::source::Source;
 const ENTRIES_MAX: usize = 4096;
 
 /// The folders of all users.
-const SYSTEM: [&str; 5] = [
+const SYSTEM: [&str; 6] = [
     "/usr/share/applications",
     "/usr/local/share/applications",
     "/var/lib/flatpak/exports/share/applications",
     "/var/lib/snapd/desktop/applications",
     "/run/current-system/sw/share/applications",
+    "/nix/var/nix/profiles/default/share/applications",
 ];
 
 /// The folders of one user.
@@ -64,6 +65,9 @@ impl Source for DesktopEntry {
                 let dir = look.home(user, folder);
                 read_folder(look, &dir, Some(user), found);
             }
+            // What the configuration of a NixOS system gives to this user.
+            let dir = look.system(&format!("/etc/profiles/per-user/{}/share/applications", user.name));
+            read_folder(look, &dir, Some(user), found);
         }
     }
 }

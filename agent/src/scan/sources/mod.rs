@@ -29,6 +29,7 @@ mod waydroid;
 mod web_app;
 mod web_bundles;
 mod windows_uninstall;
+mod windows_unpacked;
 mod wine;
 
 use super::source::Source;
@@ -55,6 +56,7 @@ pub const SOURCES: &[&dyn Source] = &[
     &waydroid::Waydroid,
     &web_app::WebApp,
     &windows_uninstall::WindowsUninstall,
+    &windows_unpacked::WindowsUnpacked,
     &wine::Wine,
 ];
 

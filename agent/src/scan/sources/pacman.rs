@@ -20,7 +20,7 @@ const PACKAGES_MAX: usize = 32_768;
 
 /// How much of a description is read. Name and version stand first, the packager after the short description
 /// and the address; what follows are lists of dependencies.
-const DESC_MAX: u64 = 2048;
+const DESC_MAX: u64 = 1024;
 
 /// Where the database is: pacman's default (`DBPath` of pacman.conf(5)), and SteamOS's.
 const DATABASES: [&str; 2] = ["/var/lib/pacman/local", "/usr/lib/holo/pacmandb/local"];
