@@ -1,5 +1,5 @@
-#![no_main]
 //! Records of Alpine's and Debian's lists, and what is taken from each.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::apk_installed::Package;

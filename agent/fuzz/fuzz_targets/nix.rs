@@ -1,5 +1,5 @@
-#![no_main]
 //! Manifests of Nix profiles, and names of store objects.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::nix;

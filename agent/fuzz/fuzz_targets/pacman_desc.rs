@@ -1,5 +1,5 @@
-#![no_main]
 //! Descriptions of pacman's packages.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::pacman_desc::Package;

@@ -1,5 +1,5 @@
-#![no_main]
 //! Every small file that a source reads, through the scan itself: the first byte says which file the rest is.
+#![no_main]
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-#![no_main]
 //! Property lists, in XML and in binary.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::plist::texts;

@@ -1,5 +1,5 @@
-#![no_main]
 //! Registry hives: the first four bytes say how much of the input is the hive, the rest are its two logs.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;

@@ -1,5 +1,5 @@
-#![no_main]
 //! rpm's database in the format bdb, and the headers in it.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;

@@ -1,5 +1,5 @@
-#![no_main]
 //! A package's header in rpm's database.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::rpm_header::read;

@@ -1,5 +1,5 @@
-#![no_main]
 //! Shell links of Windows.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::shell_link::ShellLink;

@@ -1,5 +1,5 @@
-#![no_main]
 //! SQLite databases: the first four bytes say how much of the input is the database, the rest is its log.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::io::{Cursor, Read as _};

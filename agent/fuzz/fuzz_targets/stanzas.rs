@@ -1,5 +1,5 @@
-#![no_main]
 //! Blocks of lines, in pieces of any size.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::stanzas::{Longer, for_each_stanza};

@@ -1,5 +1,5 @@
-#![no_main]
 //! Wine's text registry.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use offchannel_agent::scan::formats::wine_reg::Tree;
