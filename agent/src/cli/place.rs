@@ -8,7 +8,6 @@ use offchannel_shared::device::Platform;
 
 use crate::platform::filesystem;
 use crate::scan::host::Host;
-use crate::scan::sources::SOURCES;
 
 /// What to look at.
 #[derive(Debug, Clone, Args)]
@@ -36,9 +35,6 @@ pub enum PlaceError {
     /// Every source that has something to look at was refused.
     #[error("none of the places that exist here could be read; {0}")]
     Closed(&'static str),
-    /// Nothing is known of this operating system.
-    #[error("this version has no sources for {0}, so it would find nothing and that would mean nothing: it looks at {known}", known = known())]
-    NoSources(Platform),
 }
 
 impl PlaceArgs {
@@ -55,7 +51,7 @@ impl PlaceArgs {
             }
             None => None,
         };
-        let host = match root {
+        Ok(match root {
             Some(root) => Host::at(root, self.platform.unwrap_or(Platform::Linux)),
             None => {
                 let host = Host::live();
@@ -66,12 +62,7 @@ impl PlaceArgs {
                     _ => host,
                 }
             }
-        };
-        let platform = host.platform();
-        if SOURCES.iter().any(|source| source.platforms().contains(&platform)) {
-            return Ok(host);
-        }
-        Err(PlaceError::NoSources(platform))
+        })
     }
 }
 
@@ -80,9 +71,4 @@ fn computer(text: &str) -> Result<Platform, String> {
         Ok(platform @ (Platform::Linux | Platform::Macos | Platform::Windows)) => Ok(platform),
         Ok(Platform::Android | Platform::Ios) | Err(_) => Err("expected linux, macos or windows".to_owned()),
     }
-}
-
-fn known() -> String {
-    let names = Platform::ALL.iter().filter(|p| SOURCES.iter().any(|source| source.platforms().contains(p)));
-    names.map(|platform| platform.as_str()).collect::<Vec<_>>().join(", ")
 }

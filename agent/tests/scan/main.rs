@@ -5,7 +5,9 @@ mod command;
 mod hostile;
 #[cfg(unix)]
 mod macos;
+#[cfg(unix)]
 mod metadata;
+#[cfg(unix)]
 mod packages;
 #[cfg(unix)]
 mod places;

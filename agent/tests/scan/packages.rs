@@ -58,7 +58,6 @@ fn packages_of_nix_belong_to_those_in_whose_profile_they_are() {
     );
 }
 
-#[cfg(unix)]
 #[test]
 fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     let tree = tree();
@@ -116,7 +115,6 @@ fn on_nixos_packages_are_where_the_programs_of_profiles_lead_to() {
     assert_eq!(unlisted, ["acme.desktop"]);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_profile_whose_store_cannot_be_seen_is_no_removal() {
     let tree = tree();
@@ -171,7 +169,6 @@ fn android_apps_count_while_their_data_has_a_folder() {
     );
 }
 
-#[cfg(unix)]
 #[test]
 fn a_list_of_android_apps_that_is_none_is_said() {
     let tree = tree();
@@ -193,17 +190,25 @@ fn a_list_of_android_apps_that_is_none_is_said() {
 }
 
 #[test]
-fn programs_in_the_folders_of_windows_users_need_a_second_sign_too() {
-    expect(
-        "windows-unpacked",
-        "windows-unpacked",
-        &Catalogue::built_in(),
-        &[
-            ("discord", "Discord.exe", "installed", "1.0.9035", "alice"),
-            ("mattermost", "Mattermost.exe", "installed", "5.10.0", "bob"),
-            ("signal", "Signal.exe", "installed", "7.34.0", "alice"),
-            ("slack", "slack.exe", "residual", "4.41.105", "bob"),
-            ("telegram", "Telegram.exe", "installed", "", "alice"),
-        ],
-    );
+fn profiles_in_a_circle_and_without_end_are_bounded_and_said() {
+    let tree = tree();
+    let env = format!("/nix/store/{}-user-environment", "a".repeat(32));
+    let profiles = "home/alice/.local/state/nix/profiles";
+    // A profile in itself, programs that lead to each other, and a link that leads out of the store.
+    link(tree.path(), &env, &format!("{profiles}/profile"));
+    link(tree.path(), &env, format!("{env}/home-path").trim_start_matches('/'));
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(health(&found, "nix"), "ok");
+    let other = format!("/nix/store/{}-irssi-1.4.5", "b".repeat(32));
+    link(tree.path(), &other, &format!("{profiles}/other"));
+    for (target, name) in [("b", "a"), ("a", "b"), ("/etc/passwd", "c"), ("../../../../etc/passwd", "d")] {
+        link(tree.path(), target, format!("{other}/bin/{name}").trim_start_matches('/'));
+    }
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(identifiers(&found), ["irssi"]);
+    for n in 0..20 {
+        link(tree.path(), &other, &format!("{profiles}/more{n}"));
+    }
+    let found = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(health(&found, "nix"), "partial: 1 home folder: too many entries");
 }

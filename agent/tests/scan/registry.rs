@@ -133,6 +133,7 @@ fn an_image_without_registry_has_none() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn wine_prefixes_are_found_wherever_programs_make_them() {
     let tree = tree();

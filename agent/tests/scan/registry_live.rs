@@ -41,6 +41,6 @@ fn what_a_user_who_is_logged_in_has_installed_is_found() {
 #[test]
 fn the_system_says_what_it_is_called() {
     let facts = Host::live().facts();
-    assert!(facts.os.starts_with("Windows "), "{}", facts.os);
+    assert!(facts.os.contains("Windows "), "{}", facts.os);
     assert!(!facts.hostname.is_empty());
 }

@@ -219,6 +219,22 @@ fn a_name_without_a_second_sign_accuses_nobody() {
 }
 
 #[test]
+fn programs_in_the_folders_of_windows_users_need_a_second_sign_too() {
+    expect(
+        "windows-unpacked",
+        "windows-unpacked",
+        &Catalogue::built_in(),
+        &[
+            ("discord", "Discord.exe", "installed", "1.0.9035", "alice"),
+            ("mattermost", "Mattermost.exe", "installed", "5.10.0", "bob"),
+            ("signal", "Signal.exe", "installed", "7.34.0", "alice"),
+            ("slack", "slack.exe", "residual", "4.41.105", "bob"),
+            ("telegram", "Telegram.exe", "installed", "", "alice"),
+        ],
+    );
+}
+
+#[test]
 fn every_tree_is_read_without_trouble() {
     for (_, tree) in trees() {
         for run in scan_of(host(&tree), &Catalogue::built_in()).runs {

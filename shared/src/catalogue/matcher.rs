@@ -32,8 +32,10 @@ impl Catalogue {
         }
         let name = canonical(namespace, identifier);
         self.find_name(namespace, &name, publisher).or_else(|| {
-            let app_id = format!("app-id:{}", chromium_shortcut(namespace, identifier)?);
-            self.find_name(Namespace::WebApp, &app_id, None)
+            let id = chromium_shortcut(namespace, identifier)?;
+            let web_app = self.find_name(Namespace::WebApp, &format!("app-id:{id}"), None);
+            // What Chrome's own store had as apps has the id of an extension.
+            web_app.or_else(|| self.find_name(Namespace::ChromiumExtension, id, None))
         })
     }
 

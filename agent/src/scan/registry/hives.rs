@@ -5,18 +5,25 @@ use std::path::Path;
 
 use super::{Key, Notes, live};
 use crate::platform::registry;
-use crate::scan::formats::regf::log::LOG_MAX;
 use crate::scan::formats::regf::{Hive, State};
 use crate::scan::host::User;
 use crate::scan::look::Look;
 use crate::scan::trouble::Trouble;
 
-/// Largest hive of a machine: that of Windows 11 with much installed has 150 MB, and the pages that are needed
-/// are read, not the file.
-const MACHINE_MAX: u64 = 1024 * 1024 * 1024;
+/// Largest files of a hive that are read.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    hive: u64,
+    log: u64,
+}
 
-/// Largest hive of a user; usual ones have 2 to 20 MB.
-const USER_MAX: u64 = 256 * 1024 * 1024;
+/// Those of a machine: the hive of Windows 11 with much installed has 150 MB, and the pages that are needed are
+/// read, not the file. Its logs are read whole if the hive needs them; Windows writes the hive and starts them
+/// anew long before.
+const MACHINE: Limits = Limits { hive: 1024 * 1024 * 1024, log: 64 * 1024 * 1024 };
+
+/// Those of a user: usual ones have 2 to 20 MB, and logs of a few.
+const USER: Limits = Limits { hive: 256 * 1024 * 1024, log: 16 * 1024 * 1024 };
 
 /// The folder of the machine's hives.
 const CONFIG: &str = "/Windows/System32/config";
@@ -30,7 +37,7 @@ pub(in crate::scan) fn machine(look: &mut Look<'_>, name: &str, then: Then<'_>) 
     // Said with the hive's own name.
     look.system(&format!("{CONFIG}/{name}"));
     if !open_live(look, registry::Hive::LocalMachine, name, then) {
-        open(look, &dir, name, MACHINE_MAX, then);
+        open(look, &dir, name, MACHINE, then);
     }
 }
 
@@ -38,15 +45,15 @@ pub(in crate::scan) fn machine(look: &mut Look<'_>, name: &str, then: Then<'_>) 
 pub(in crate::scan) fn of_user(look: &mut Look<'_>, user: &User, then: Then<'_>) {
     let dir = look.home(user, "");
     if !open_live_user(look, user, "", then) {
-        open(look, &dir, "NTUSER.DAT", USER_MAX, then);
+        open(look, &dir, "NTUSER.DAT", USER, then);
     }
 }
 
 /// Shows the hive that a user sees as `HKEY_CURRENT_USER\Software\Classes`.
 pub(in crate::scan) fn user_classes(look: &mut Look<'_>, user: &User, then: Then<'_>) {
     let dir = look.home(user, "AppData/Local/Microsoft/Windows");
-    if !open_live_user(look, user, "_Classes", then) {
-        open(look, &dir, "UsrClass.dat", USER_MAX, then);
+    if !open_live_user(look, user, r"\Software\Classes", then) {
+        open(look, &dir, "UsrClass.dat", USER, then);
     }
 }
 
@@ -77,11 +84,11 @@ fn open_live(look: &mut Look<'_>, hive: registry::Hive, path: &str, then: Then<'
     true
 }
 
-fn open(look: &mut Look<'_>, dir: &Path, name: &str, limit: u64, then: Then<'_>) {
-    let Some(file) = look.open_seekable(&dir.join(name), limit) else { return };
+fn open(look: &mut Look<'_>, dir: &Path, name: &str, limits: Limits, then: Then<'_>) {
+    let Some(file) = look.open_seekable(&dir.join(name), limits.hive) else { return };
     let notes = Notes::default();
     let mut logs = || {
-        let log = |end| look.read_aside(&dir.join(format!("{name}{end}")), LOG_MAX);
+        let log = |end| look.read_aside(&dir.join(format!("{name}{end}")), limits.log);
         // The last is of Windows XP and before.
         [".LOG1", ".LOG2", ".LOG"].into_iter().filter_map(log).collect()
     };

@@ -142,7 +142,8 @@ fn read_place(
         } else if place.folders {
             folders += 1;
             if folders > FOLDERS_MAX {
-                return look.trouble(Trouble::TooMany);
+                look.trouble(Trouble::TooMany);
+                continue;
             }
             let inner = dir.join(&entry.name);
             for entry in look.list_some(&inner, INNER_MAX).iter().filter(is_folder) {

@@ -55,9 +55,11 @@ impl Source for MacosBundle {
         &[Platform::Macos]
     }
 
+    /// Not the home folders themselves: shells and editors write there all the time.
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
-        let homes = users.iter().flat_map(|user| HOME.map(|(folder, _)| user.folder(folder)));
+        let folders = HOME.iter().map(|(folder, _)| *folder).filter(|folder| !folder.is_empty());
+        let homes = users.iter().flat_map(|user| folders.clone().map(|folder| user.folder(folder)));
         SYSTEM.iter().map(|place| host.path(place)).chain(homes).collect()
     }
 

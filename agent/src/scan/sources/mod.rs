@@ -8,6 +8,7 @@ mod chromium_extension;
 mod desktop_entry;
 mod desktop_file;
 mod dpkg;
+mod drive;
 mod firefox_extension;
 mod flatpak;
 mod homebrew;

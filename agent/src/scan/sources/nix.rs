@@ -20,8 +20,11 @@ use crate::scan::look::{Kind, Look};
 use crate::scan::source::Source;
 use crate::scan::trouble::Trouble;
 
-/// Most users that have profiles, and most profiles of one of them.
+/// Most entries of a folder of profiles, which keeps their generations, or of users.
 const PROFILES_MAX: usize = 4096;
+
+/// Most profiles of one user that are read; hardly anybody has more than two.
+const OWN_MAX: usize = 16;
 
 /// Most programs of one profile that are looked at; a desktop has 2,000.
 const ENTRIES_MAX: usize = 16_384;
@@ -32,6 +35,9 @@ const MANIFEST_MAX: u64 = 4 * 1024 * 1024;
 /// Most links that are followed from a profile, or from a program of it: an environment in an environment
 /// is one, a wrapper around a program another.
 const LINKS_MAX: usize = 8;
+
+/// Most folders in a path of the store that is followed; `/nix/store/x/share/applications/kde/y.desktop` has 8.
+const DEPTH_MAX: usize = 16;
 
 /// The profiles of the system, and the folder of those of users.
 const SYSTEM: &str = "/nix/var/nix/profiles";
@@ -126,10 +132,13 @@ struct Profiles<'f> {
 impl Profiles<'_> {
     /// Reads all profiles in a folder. Beside each are its generations, `profile-7-link`.
     fn read_folder(&mut self, look: &mut Look<'_>, dir: &Path, scope: &Scope) {
-        for entry in look.list(dir, PROFILES_MAX) {
-            if entry.kind == Kind::Link && !entry.name.ends_with("-link") {
-                self.read(look, &dir.join(&entry.name), scope);
+        let entries = look.list(dir, PROFILES_MAX).into_iter();
+        let profiles = entries.filter(|entry| entry.kind == Kind::Link && !entry.name.ends_with("-link"));
+        for (count, entry) in profiles.enumerate() {
+            if count >= OWN_MAX {
+                return look.trouble(Trouble::TooMany);
             }
+            self.read(look, &dir.join(&entry.name), scope);
         }
     }
 
@@ -199,7 +208,10 @@ fn store_path(look: &mut Look<'_>, link: &Path) -> Option<String> {
 fn follow(look: &mut Look<'_>, path: &mut PathBuf, packages: &mut BTreeSet<String>) {
     for _ in 0..LINKS_MAX {
         // `/`, `nix`, `store` and the object are no links.
-        let steps: Vec<&Path> = path.ancestors().collect();
+        let steps: Vec<&Path> = path.ancestors().take(DEPTH_MAX + 1).collect();
+        if steps.len() > DEPTH_MAX {
+            return;
+        }
         let inner = steps.iter().rev().skip(4);
         let hop = inner.into_iter().find_map(|step| {
             let target = look.peek_link(&look.host().lexical(step.to_str()?))?;

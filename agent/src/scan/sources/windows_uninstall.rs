@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Scope};
 
-use super::uninstall::{Drive, read_entries};
+use super::drive::{Drive, SEARCHES_MAX};
+use super::uninstall::read_entries;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::registry;
@@ -43,11 +44,14 @@ impl Source for WindowsUninstall {
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
         let root = look.host().root().to_owned();
         registry::machine(look, "SOFTWARE", &mut |look, software| {
-            read_entries(look, software, &mut Drive::at(root.clone()), &Scope::System, found);
+            let mut searches = SEARCHES_MAX;
+            let mut drive = Drive::at(root.clone(), &mut searches);
+            read_entries(look, software, &mut drive, &Scope::System, found);
         });
         for user in look.users() {
+            let mut searches = SEARCHES_MAX;
             registry::of_user(look, user, &mut |look, key| {
-                let mut drive = Drive::of_user(root.clone(), &user.home);
+                let mut drive = Drive::of_user(root.clone(), &user.home, &mut searches);
                 key.with("Software", &mut |software| {
                     read_entries(look, software, &mut drive, &user.scope, found);
                 });

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Artefact;
 
-use super::uninstall::{Drive, read_entries};
+use super::drive::{Drive, SEARCHES_MAX};
+use super::uninstall::read_entries;
 use crate::scan::formats::wine_reg::Tree;
 use crate::scan::host::{Host, User};
 use crate::scan::look::{Kind, Look};
@@ -45,6 +46,9 @@ const PREFIXES_MAX: usize = 512;
 /// Largest registry file; a new prefix has 2 to 4 MB.
 const REGISTRY_MAX: u64 = 64 * 1024 * 1024;
 
+/// How much of one user's registry files is read in all; forty prefixes of Proton have 200 MB.
+const USER_MAX: u64 = 512 * 1024 * 1024;
+
 /// What is kept of one.
 const WANTED: [&str; 2] = [
     r"Software\Microsoft\Windows\CurrentVersion\Uninstall",
@@ -54,6 +58,13 @@ const WANTED: [&str; 2] = [
 /// Programs in Wine prefixes.
 #[derive(Debug)]
 pub struct Wine;
+
+/// What may still be done for one user.
+#[derive(Debug)]
+struct Left {
+    bytes: u64,
+    searches: usize,
+}
 
 impl Source for Wine {
     fn id(&self) -> &'static str {
@@ -79,14 +90,15 @@ impl Source for Wine {
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
         for user in look.users() {
+            let mut left = Left { bytes: USER_MAX, searches: SEARCHES_MAX };
             for prefix in PREFIXES {
                 let prefix = look.home(user, prefix);
-                read_prefix(look, user, &prefix, found);
+                read_prefix(look, user, &prefix, &mut left, found);
             }
             for folder in FOLDERS {
                 let folder = look.home(user, folder);
                 for name in look.folders(&folder, PREFIXES_MAX) {
-                    read_prefix(look, user, &folder.join(name), found);
+                    read_prefix(look, user, &folder.join(name), &mut left, found);
                 }
             }
             for (parent, name) in STEAM {
@@ -96,7 +108,7 @@ impl Source for Wine {
                 }
                 let games = parent.join(name).join(PROTON);
                 for game in look.folders(&games, PREFIXES_MAX) {
-                    read_prefix(look, user, &games.join(game).join("pfx"), found);
+                    read_prefix(look, user, &games.join(game).join("pfx"), &mut left, found);
                 }
             }
         }
@@ -112,12 +124,23 @@ fn is_own(look: &mut Look<'_>, parent: &Path, name: &str) -> bool {
             .any(|entry| entry.name == name && entry.kind == Kind::Link)
 }
 
-fn read_prefix(look: &mut Look<'_>, user: &User, prefix: &Path, found: &mut dyn FnMut(&Artefact<'_>)) {
-    let mut drive = Drive::at(prefix.join("drive_c"));
+fn read_prefix(
+    look: &mut Look<'_>,
+    user: &User,
+    prefix: &Path,
+    left: &mut Left,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
+    let mut drive = Drive::at(prefix.join("drive_c"), &mut left.searches);
     for file in ["system.reg", "user.reg"] {
         let path = prefix.join(file);
-        if look.stat(&path).is_none() {
-            continue;
+        let Some(meta) = look.stat(&path) else { continue };
+        match left.bytes.checked_sub(meta.len()) {
+            Some(rest) => left.bytes = rest,
+            None => {
+                look.trouble(Trouble::TooMany);
+                continue;
+            }
         }
         let Some(file) = look.open(&path, REGISTRY_MAX) else { continue };
         match Tree::read(file, &WANTED) {

@@ -7,9 +7,6 @@ use std::collections::BTreeMap;
 
 use super::{BASE, Base, HEAD, is_checked, marvin, u32_at};
 
-/// Largest log that is worth reading; Windows writes the hive and starts anew long before.
-pub const LOG_MAX: u64 = 64 * 1024 * 1024;
-
 /// What a log is made of.
 pub(super) const BLOCK: usize = 512;
 

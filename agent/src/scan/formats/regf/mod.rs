@@ -6,16 +6,16 @@
 //! kilobytes of them.
 //!
 //! A hive of a running or crashed machine is behind its log files (`.LOG1`, `.LOG2`). What they hold is laid
-//! over the pages in memory, as Windows does when it loads the hive: see [`log`].
+//! over the pages in memory, as Windows does when it loads the hive: see `log`.
 
 mod key;
-pub mod log;
+mod log;
 mod marvin;
 mod pages;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, Read, Seek};
 
 pub use key::{Key, Subkey};
@@ -28,8 +28,9 @@ const BASE: u64 = 4096;
 /// How much of the base block has a checksum, with the checksum itself; a log begins with a copy of this.
 const HEAD: usize = 512;
 
-/// How much of a hive is read in all, each cell counted with [`CELL`] bytes more: a user's hive may send
-/// its reader in circles, and a second of work is too much. A machine's needs a tenth of it.
+/// How much of a hive is read in all, in bytes of pages from the file and of cells, each cell counted with
+/// [`CELL`] bytes more: a user's hive may send its reader in circles, and a second of work is too much. A
+/// machine's needs a fifth of it.
 const WORK_MAX: usize = 128 * 1024 * 1024;
 
 /// What the reading of a cell costs beside its bytes.
@@ -52,7 +53,6 @@ pub struct Hive<R> {
     pages: RefCell<Pages<R>>,
     root: u32,
     state: State,
-    work: Cell<usize>,
 }
 
 impl<R: Read + Seek> Hive<R> {
@@ -85,7 +85,7 @@ impl<R: Read + Seek> Hive<R> {
         }
         let size = recovery.size.unwrap_or(base.size);
         let pages = RefCell::new(Pages::new(file, size, recovery));
-        Ok(Self { pages, root: base.root, state, work: Cell::new(WORK_MAX) })
+        Ok(Self { pages, root: base.root, state })
     }
 
     /// How far its changes were written.
@@ -111,10 +111,7 @@ impl<R: Read + Seek> Hive<R> {
         let length = if size < 0 { size.unsigned_abs().checked_sub(4) } else { None };
         let length = length.and_then(|length| usize::try_from(length).ok()).ok_or_else(malformed)?;
         let length = length.min(limit);
-        match self.work.get().checked_sub(CELL + length) {
-            Some(left) => self.work.set(left),
-            None => return Err(io::ErrorKind::FileTooLarge.into()),
-        }
+        pages.spend(CELL + length)?;
         let mut data = vec![0; length];
         pages.read(offset.checked_add(4).ok_or_else(malformed)?, &mut data)?;
         Ok(data)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::log::{BLOCK, Recovery};
-use super::{BASE, malformed};
+use super::{BASE, WORK_MAX, malformed};
 
 /// How much is read at a time.
 const PAGE: usize = 4096;
@@ -19,11 +19,21 @@ pub(super) struct Pages<R> {
     size: u32,
     recovery: Recovery,
     kept: BTreeMap<u32, Box<[u8]>>,
+    work: usize,
 }
 
 impl<R: Read + Seek> Pages<R> {
     pub(super) fn new(file: R, size: u32, recovery: Recovery) -> Self {
-        Self { file, size, recovery, kept: BTreeMap::new() }
+        Self { file, size, recovery, kept: BTreeMap::new(), work: WORK_MAX }
+    }
+
+    /// Notes work that is done now.
+    ///
+    /// # Errors
+    /// `FileTooLarge` if that is more than is done for one hive.
+    pub(super) fn spend(&mut self, work: usize) -> io::Result<()> {
+        self.work = self.work.checked_sub(work).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(())
     }
 
     /// Fills `into` from this offset.
@@ -50,6 +60,7 @@ impl<R: Read + Seek> Pages<R> {
     fn page(&mut self, number: usize) -> io::Result<&[u8]> {
         let key = u32::try_from(number).map_err(|_| malformed())?;
         if !self.kept.contains_key(&key) {
+            self.spend(PAGE)?;
             let mut page = Vec::with_capacity(PAGE);
             self.file.seek(SeekFrom::Start(BASE + number as u64 * PAGE as u64))?;
             (&mut self.file).take(PAGE as u64).read_to_end(&mut page)?;
