@@ -113,15 +113,28 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
     for start in starts.into_iter().chain([rows.len()]) {
         let _ = writeln!(out, "    {start},");
     }
-    out.push_str("];\npub(super) static ROWS: &[Row] = &[\n");
-    for (namespace, name, publisher, versioned, app) in rows {
+    let mut publishers: Vec<&str> = rows.iter().filter_map(|row| row.2.as_deref()).collect();
+    publishers.sort_unstable();
+    publishers.dedup();
+    let (mut names, mut packed) = (String::new(), String::new());
+    for (_, name, publisher, versioned, app) in &rows {
+        // 0 stands for none.
+        let publisher = publisher.as_deref().and_then(|text| publishers.binary_search(&text).ok());
+        let publisher = publisher.map_or(0, |index| index + 1);
         let _ = writeln!(
-            out,
-            "    Row {{ namespace: Namespace::{namespace:?}, name: Cow::Borrowed({name:?}), publisher: {}, versioned: {versioned}, app: {app} }},",
-            publisher.map_or("None".to_owned(), |p| format!("Some(Cow::Borrowed({p:?}))")),
+            packed,
+            "    Packed {{ start: {}, length: {}, publisher: {publisher}, app: {app}, versioned: {versioned} }},",
+            names.len(),
+            name.len()
         );
+        names.push_str(name);
     }
-    out.push_str("];\n");
+    let _ = write!(
+        out,
+        "];\npub(super) static PUBLISHERS: &[&str] = &{publishers:?};\n\
+         pub(super) static NAMES: &str = {names:?};\n\
+         pub(super) static ROWS: &[Packed] = &[\n{packed}];\n"
+    );
     out
 }
 

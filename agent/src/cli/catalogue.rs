@@ -135,8 +135,8 @@ fn row<'a>(app: &'a App, identifiers: Vec<Identifier<'a>>) -> Row<'a> {
 fn identifiers<'a>(catalogue: &'a Catalogue, id: &str) -> Vec<Identifier<'a>> {
     let rows = catalogue.identifiers(id).into_iter().map(|row| Identifier {
         namespace: row.namespace,
-        identifier: &row.name,
-        publisher: row.publisher.as_deref(),
+        identifier: row.name,
+        publisher: row.publisher,
         versioned: row.versioned,
     });
     rows.collect()

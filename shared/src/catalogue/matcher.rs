@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ring::digest::{SHA256, digest};
 
 use super::entry::canonical;
+use super::table::Rows;
 use super::{App, Catalogue, Row, built_in};
 use crate::namespace::{Namespace, is_chromium_id};
 
@@ -26,7 +27,7 @@ impl Catalogue {
         namespace: Namespace,
         identifier: &str,
         publisher: Option<&str>,
-    ) -> Option<(&App, &Row)> {
+    ) -> Option<(&App, Row<'_>)> {
         if identifier.len() > IDENTIFIER_MAX {
             return None;
         }
@@ -39,47 +40,31 @@ impl Catalogue {
         })
     }
 
-    fn find_name(&self, namespace: Namespace, name: &str, publisher: Option<&str>) -> Option<(&App, &Row)> {
+    fn find_name(
+        &self,
+        namespace: Namespace,
+        name: &str,
+        publisher: Option<&str>,
+    ) -> Option<(&App, Row<'_>)> {
         let own = &self.overlay;
-        let overlay = || {
-            let start = own.rows.partition_point(|row| row.namespace < namespace);
-            let rows = own.rows.get(start..)?;
-            let end = rows.partition_point(|row| row.namespace == namespace);
-            let row = find_in(rows.get(..end)?, namespace, name, publisher)?;
-            Some((own.apps.get(row.app)?, row))
-        };
-        let built_in = || {
-            let row = find_in(built_in_rows(namespace), namespace, name, publisher)?;
-            Some((built_in::APPS.get(row.app)?, row))
-        };
-        if own.rows.is_empty() { built_in() } else { overlay().or_else(built_in) }
+        if !own.rows.is_empty()
+            && let Some(row) = find_in(own.rows(namespace), namespace, name, publisher)
+        {
+            return Some((own.apps.get(row.app)?, row));
+        }
+        let row = find_in(Rows::built_in(namespace), namespace, name, publisher)?;
+        Some((built_in::APPS.get(row.app)?, row))
     }
 }
 
-/// The built-in rows of a namespace: most artefacts are of one with a few hundred, and are not looked up
-/// among thousands.
-fn built_in_rows(namespace: Namespace) -> &'static [Row] {
-    // Namespaces are numbered in the order of `Namespace::ALL`, which is that of the table.
-    let bounds = built_in::STARTS.get(namespace as usize..namespace as usize + 2);
-    match bounds {
-        Some([start, end]) => built_in::ROWS.get(*start..*end).unwrap_or_default(),
-        _ => &[],
-    }
-}
-
-fn find_in<'a>(
-    rows: &'a [Row],
-    namespace: Namespace,
-    name: &str,
-    publisher: Option<&str>,
-) -> Option<&'a Row> {
-    exact(rows, name, |row| publisher_fits(row, publisher)).or_else(|| match namespace {
+fn find_in<'c>(rows: Rows<'c>, namespace: Namespace, name: &str, publisher: Option<&str>) -> Option<Row<'c>> {
+    let find = |name: &str| rows.find(name, |row| publisher_fits(row, publisher));
+    find(name).or_else(|| match namespace {
         Namespace::WindowsUninstall | Namespace::Appimage => {
             let bare = without_version(name)?;
-            exact(rows, bare, |row| row.versioned && publisher_fits(row, publisher))
+            rows.find(bare, |row| row.versioned && publisher_fits(row, publisher))
         }
         Namespace::WebApp => {
-            let find = |address: &str| exact(rows, address, |row| publisher_fits(row, publisher));
             // `acme.example.com/x` is also any host of `*.example.com/x`.
             let any_host = || format!("*.{}", name.split_once('.').map_or("", |(_, domain)| domain));
             parents(name).find_map(find).or_else(|| parents(&any_host()).find_map(find))
@@ -105,12 +90,6 @@ fn find_in<'a>(
     })
 }
 
-/// The first row of exactly this name that fits.
-fn exact<'a>(rows: &'a [Row], name: &str, fits: impl Fn(&Row) -> bool) -> Option<&'a Row> {
-    let start = rows.partition_point(|row| row.name.as_ref() < name);
-    rows.get(start..)?.iter().take_while(|row| row.name == name).find(|row| fits(row))
-}
-
 /// The app id in the name of what a Chromium-family browser makes for a web app: the menu entry
 /// `chrome-<app id>-Default.desktop` (`GetAppDesktopShortcutFilename` in
 /// `chrome/browser/web_applications/os_integration/web_app_shortcut_linux.cc`; Edge writes
@@ -131,10 +110,10 @@ fn chromium_shortcut(namespace: Namespace, identifier: &str) -> Option<&str> {
     is_chromium_id(id).then_some(id)
 }
 
-fn publisher_fits(row: &Row, publisher: Option<&str>) -> bool {
-    match (&row.publisher, publisher) {
+fn publisher_fits(row: &Row<'_>, publisher: Option<&str>) -> bool {
+    match (row.publisher, publisher) {
         (None, _) => true,
-        (Some(wanted), Some(publisher)) => publisher.to_lowercase().contains(wanted.as_ref()),
+        (Some(wanted), Some(publisher)) => publisher.to_lowercase().contains(wanted),
         (Some(_), None) => false,
     }
 }
@@ -314,9 +293,10 @@ mod tests {
 
         #[test]
         fn every_built_in_row_finds_its_own_app(index in 0..built_in::ROWS.len().max(1)) {
-            if let Some(row) = built_in::ROWS.get(index) {
-                let catalogue = Catalogue::built_in();
-                let found = catalogue.find(row.namespace, &row.name, row.publisher.as_deref());
+            let catalogue = Catalogue::built_in();
+            let mut all = Namespace::ALL.into_iter().flat_map(|namespace| Rows::built_in(namespace).all());
+            if let Some(row) = all.nth(index) {
+                let found = catalogue.find(row.namespace, row.name, row.publisher);
                 prop_assert_eq!(found.map(|app| &app.id), built_in::APPS.get(row.app).map(|app| &app.id));
             }
         }

@@ -7,12 +7,14 @@
 pub mod entry;
 mod matcher;
 mod recognise;
+mod table;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 pub use entry::{AppKind, Entry, EntryError, Pattern, UNLISTED_PREFIX};
 pub use recognise::Recognised;
+use table::{OwnRow, Rows};
 
 use crate::ids::AppId;
 use crate::namespace;
@@ -37,23 +39,26 @@ pub struct App {
     pub homepage: Cow<'static, str>,
 }
 
-/// One identifier of one app. Rows are sorted by namespace and name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+/// One identifier of one app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'c> {
     /// What kind of name this is.
     pub namespace: Namespace,
     /// The identifier.
-    pub name: Cow<'static, str>,
+    pub name: &'c str,
     /// In lower case: what the artefact's publisher must contain.
-    pub publisher: Option<Cow<'static, str>>,
+    pub publisher: Option<&'c str>,
     /// Whether a version may follow the name.
     pub versioned: bool,
     /// Index of the app.
     app: usize,
 }
 
+/// The tables that `build.rs` makes. They are constants without pointers where there are many of them: the loader
+/// would have to write every pointer, and each page that it writes is memory of this process alone.
 mod built_in {
-    use super::{App, AppKind, Cow, Namespace, Row};
+    use super::table::Packed;
+    use super::{App, AppKind, Cow};
     include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 }
 
@@ -66,7 +71,7 @@ pub struct Catalogue {
 #[derive(Debug, Clone, Default)]
 struct Table {
     apps: Vec<App>,
-    rows: Vec<Row>,
+    rows: Vec<OwnRow>,
 }
 
 impl Catalogue {
@@ -90,7 +95,7 @@ impl Catalogue {
         for (id, entry) in all() {
             overlay.push(id, entry);
         }
-        overlay.rows.sort_by(|a, b| (a.namespace, &a.name).cmp(&(b.namespace, &b.name)));
+        overlay.rows.sort();
         Ok(Self { overlay })
     }
 
@@ -117,16 +122,16 @@ impl Catalogue {
     }
 
     /// All identifiers of an app, sorted by namespace and name.
-    pub fn identifiers(&self, id: &str) -> Vec<&Row> {
-        let of = |apps: &[App], rows: &'static [Row]| -> Vec<&'static Row> {
-            rows.iter().filter(|row| apps.get(row.app).is_some_and(|app| app.id == id)).collect()
+    pub fn identifiers(&self, id: &str) -> Vec<Row<'_>> {
+        let position = |apps: &[App]| apps.iter().position(|app| app.id == id);
+        let own = position(&self.overlay.apps);
+        let app = own.or_else(|| position(built_in::APPS));
+        let rows = |namespace: Namespace| match own {
+            Some(_) => self.overlay.rows(namespace),
+            None => Rows::built_in(namespace),
         };
-        if self.overlay.apps.iter().any(|app| app.id == id) {
-            let apps = &self.overlay.apps;
-            let own = |row: &&Row| apps.get(row.app).is_some_and(|app| app.id == id);
-            return self.overlay.rows.iter().filter(own).collect();
-        }
-        of(built_in::APPS, built_in::ROWS)
+        let all = Namespace::ALL.into_iter().flat_map(|namespace| rows(namespace).all());
+        all.filter(|row| Some(row.app) == app).collect()
     }
 
     /// All networks that some app talks to, sorted.
@@ -140,21 +145,29 @@ impl Catalogue {
 }
 
 impl Table {
+    /// The rows of a namespace.
+    fn rows(&self, namespace: Namespace) -> Rows<'_> {
+        let start = self.rows.partition_point(|row| row.namespace < namespace);
+        let rows = self.rows.get(start..).unwrap_or_default();
+        let end = rows.partition_point(|row| row.namespace == namespace);
+        Rows::Own(rows.get(..end).unwrap_or_default())
+    }
+
     fn push(&mut self, id: &str, entry: &Entry) {
         let app = self.apps.len();
         for (namespace, patterns) in &entry.matches {
             for pattern in patterns {
-                self.rows.push(Row {
+                self.rows.push(OwnRow {
                     namespace: *namespace,
-                    name: Cow::Owned(entry::canonical(*namespace, pattern.name()).into_owned()),
-                    publisher: pattern.publisher().map(|text| Cow::Owned(text.to_lowercase())),
+                    name: entry::canonical(*namespace, pattern.name()).into_owned(),
+                    publisher: pattern.publisher().map(str::to_lowercase),
                     versioned: pattern.versioned(),
                     app,
                 });
                 if *namespace == Namespace::WebApp && !pattern.name().starts_with('*') {
-                    self.rows.push(Row {
+                    self.rows.push(OwnRow {
                         namespace: *namespace,
-                        name: Cow::Owned(matcher::chromium_app_id(pattern.name())),
+                        name: matcher::chromium_app_id(pattern.name()),
                         publisher: None,
                         versioned: false,
                         app,

@@ -54,7 +54,7 @@ impl Catalogue {
             // What follows in an address is personal: a workspace, a channel, a contact's number. The
             // name in the catalogue is all the evidence that is needed.
             let identifier = match artefact.namespace == Namespace::WebApp {
-                true => row.name.as_ref(),
+                true => row.name,
                 false => name,
             };
             // Ids in the tables are checked when they are built; another one means a broken table.
