@@ -131,6 +131,10 @@ fn read_prefix(
     left: &mut Left,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
+    // Most of the places hold nothing: one question then, not one for each file.
+    if !look.is_dir(prefix) {
+        return;
+    }
     let mut drive = Drive::at(prefix.join("drive_c"), &mut left.searches);
     for file in ["system.reg", "user.reg"] {
         let path = prefix.join(file);
