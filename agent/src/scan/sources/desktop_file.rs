@@ -39,6 +39,50 @@ const HOME_PROGRAM_FOLDERS: [&str; 7] = [
     ".nix-profile/bin",
 ];
 
+/// Programs that open whatever they are given with the program for it.
+const OPENERS: [&str; 11] = [
+    "exo-open",
+    "gio",
+    "gnome-open",
+    "gnome-www-browser",
+    "gvfs-open",
+    "kde-open",
+    "kde-open5",
+    "sensible-browser",
+    "www-browser",
+    "x-www-browser",
+    "xdg-open",
+];
+
+/// Browsers, by the beginning of their programs' names (`firefox-esr`, `google-chrome-stable`) or by their
+/// flatpaks' ids.
+const BROWSERS: [&str; 24] = [
+    "brave",
+    "chrome",
+    "chromium",
+    "com.brave.browser",
+    "com.google.chrome",
+    "com.microsoft.edge",
+    "com.opera.opera",
+    "com.vivaldi.vivaldi",
+    "epiphany",
+    "falkon",
+    "firefox",
+    "google-chrome",
+    "io.gitlab.librewolf-community",
+    "konqueror",
+    "librewolf",
+    "microsoft-edge",
+    "midori",
+    "opera",
+    "org.chromium.chromium",
+    "org.gnome.epiphany",
+    "org.mozilla.firefox",
+    "qutebrowser",
+    "vivaldi",
+    "waterfox",
+];
+
 /// The keys of `[Desktop Entry]` that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DesktopFile<'a> {
@@ -90,12 +134,32 @@ impl<'a> DesktopFile<'a> {
         if !self.try_exec.is_empty() {
             return unescape(self.try_exec);
         }
-        let mut words = words(self.exec).into_iter();
-        let first = words.next().unwrap_or_default();
-        if !matches!(first.as_str(), "env" | "/usr/bin/env") {
-            return first;
+        self.command().into_iter().next().unwrap_or_default()
+    }
+
+    /// The program that is started, with its arguments.
+    fn command(&self) -> Vec<String> {
+        let mut words = words(self.exec);
+        if matches!(words.first().map(String::as_str), Some("env" | "/usr/bin/env")) {
+            let is_program = |word: &String| !word.contains('=') && !word.starts_with('-');
+            let start = words.iter().skip(1).position(is_program).map_or(words.len(), |start| start + 1);
+            words.drain(..start);
         }
-        words.find(|word| !word.contains('=') && !word.starts_with('-')).unwrap_or_default()
+        words
+    }
+
+    /// Whether the entry only opens something in a browser, or is that of a browser: a bookmark, whatever its
+    /// name.
+    pub(super) fn opens_page(&self) -> bool {
+        let command = self.command();
+        let id = flatpak_run(&command).or_else(|| snap_run(&command));
+        let program = id.or(command.first().map(String::as_str)).unwrap_or_default();
+        let name = program.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        let is_browser = |browser: &&str| {
+            let rest = name.strip_prefix(*browser);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        };
+        OPENERS.contains(&name.as_str()) || BROWSERS.iter().any(is_browser)
     }
 
     /// The web app that this entry opens, as an identifier of the namespace `web-app`.
@@ -128,10 +192,16 @@ pub(super) fn web_app_in(words: &[String]) -> Option<String> {
 /// `host/path` of a web address, with at most two steps of the path and nothing of what may be
 /// personal: no user, no query, no deeper path.
 pub(super) fn address(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let (scheme, rest) = url.split_once("://")?;
+    let port = match scheme.to_ascii_lowercase().as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = host.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+    let host = host.strip_suffix(port).unwrap_or(&host);
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).take(2).collect();
     let open = path.ends_with('/') && path.split('/').filter(|step| !step.is_empty()).count() <= 2;
     let slash = if steps.is_empty() { "" } else { "/" };
@@ -146,11 +216,19 @@ pub(super) fn program_exists(
     dir: &Path,
     file: &DesktopFile<'_>,
 ) -> bool {
-    if let Some(app) = file.flatpak.filter(|app| !app.contains('/')) {
+    let command = file.command();
+    if let Some(app) = file.flatpak.or_else(|| flatpak_run(&command)).filter(|app| !app.contains('/')) {
         // `flatpak` itself is there even when the application is not.
         let system = look.host().lexical("/var/lib/flatpak/app").join(app);
         let own = user.map(|user| user.home.join(".local/share/flatpak/app").join(app));
         return look.has(&system, "current") || own.is_some_and(|own| look.has(&own, "current"));
+    }
+    if let Some(snap) = snap_run(&command).filter(|snap| !snap.contains('/')) {
+        let mut mounts = ["/snap", "/var/lib/snapd/snap"].into_iter();
+        return mounts.any(|mount| {
+            let snap = look.host().lexical(mount).join(snap);
+            look.has(&snap, "current")
+        });
     }
     let program = file.program();
     if program.is_empty() {
@@ -185,6 +263,27 @@ pub(super) fn program_exists(
     user.is_some_and(|user| {
         HOME_PROGRAM_FOLDERS.iter().any(|folder| look.has(&user.home.join(folder), &program))
     })
+}
+
+/// The application that `flatpak run` starts: the first argument that is no option, an id or a whole ref
+/// (flatpak-run(1)). Ids have two dots or more, which tells them from the values of options.
+fn flatpak_run(command: &[String]) -> Option<&str> {
+    let mut arguments = run(command, "flatpak")?;
+    let app = arguments.find(|word| word.contains('.'))?;
+    app.strip_prefix("app/").unwrap_or(app).split('/').next()
+}
+
+/// The snap of which `snap run` starts a program: `snap` or `snap.program`.
+fn snap_run(command: &[String]) -> Option<&str> {
+    run(command, "snap")?.next()?.split('.').next()
+}
+
+/// The arguments of `PROGRAM [options] run [options]`, options left out.
+fn run<'c>(command: &'c [String], program: &str) -> Option<impl Iterator<Item = &'c str>> {
+    let (first, arguments) = command.split_first()?;
+    let mut arguments = arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-'));
+    let is_run = first.rsplit('/').next() == Some(program) && arguments.next() == Some("run");
+    is_run.then_some(arguments)
 }
 
 /// The words of an `Exec` line: quoted parts are one word, a backslash takes the next character.
@@ -269,6 +368,35 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_opens_a_browser_is_a_bookmark() {
+        for (exec, expected) in [
+            ("xdg-open https://discord.com/developers", true),
+            ("env A=b /usr/bin/firefox-esr %u", true),
+            ("gio open https://x", true),
+            ("flatpak run --branch=stable org.mozilla.firefox https://discord.com", true),
+            ("/usr/bin/flatpak run --command=x app/com.google.Chrome/x86_64/stable", true),
+            ("snap run chromium", true),
+            ("/opt/google/chrome/google-chrome", true),
+            ("flatpak run org.signal.Signal", false),
+            ("operator", false),
+            ("/opt/chrome/signal", false),
+            ("", false),
+        ] {
+            let file = DesktopFile { exec, ..DesktopFile::default() };
+            assert_eq!(file.opens_page(), expected, "{exec}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_same_however_its_beginning_is_written() {
+        for url in ["https://web.whatsapp.com:443/", "HTTPS://Web.WhatsApp.com", "http://x@web.whatsapp.com:80/?q"] {
+            assert_eq!(address(url).as_deref(), Some("web.whatsapp.com"), "{url}");
+        }
+        assert_eq!(address("https://chat.example:8443/x").as_deref(), Some("chat.example:8443/x"));
+        assert_eq!(address("ftp://web.whatsapp.com"), None);
+    }
+
+    #[test]
     fn web_apps_are_told_by_their_id_or_address() {
         let id = "hnpfjngllnobngcgfapefoaidbinmjnm";
         for (exec, expected) in [
@@ -302,7 +430,7 @@ mod tests {
         fn any_text_is_read_without_panic(text: String, exec: String) {
             let _ = DesktopFile::parse(&text);
             let file = DesktopFile { exec: &exec, try_exec: &text, ..DesktopFile::default() };
-            let _ = (file.program(), file.web_app(), address(&text), address(&format!("https://{text}")));
+            let _ = (file.opens_page(), file.program(), file.web_app(), address(&text), address(&format!("https://{text}")));
         }
 
         #[test]

@@ -3,6 +3,7 @@
 mod apk;
 mod appimage;
 mod browsers;
+mod budget;
 mod bundles;
 mod chromium_extension;
 mod desktop_entry;
@@ -25,6 +26,7 @@ mod snap;
 mod start_menu;
 mod uninstall;
 mod unpacked;
+mod versions;
 mod waydroid;
 mod web_app;
 mod web_bundles;
