@@ -10,7 +10,7 @@ use super::host::{Host, User};
 use super::look::{Kind, Look};
 use super::registry;
 use super::seen::Seen;
-use super::trouble::Troubles;
+use super::trouble::{Trouble, Troubles};
 use crate::platform::files::owner;
 
 /// Largest password file that is read.
@@ -116,9 +116,13 @@ fn survey_linux(host: &Host) -> Survey {
         homes.entry(root).or_insert_with(|| ("root".to_owned(), Some(0)));
     }
     let base = look.system("/home");
+    if look.has_nameless(&base, HOMES_MAX) {
+        look.trouble(Trouble::Unreadable);
+    }
     let mut known: BTreeSet<u32> = homes.values().filter_map(|(_, uid)| *uid).collect();
     for entry in look.list(&base, HOMES_MAX) {
-        if entry.name == LOST || matches!(entry.kind, Kind::File | Kind::Other) {
+        let no_home = entry.name == LOST || entry.name.starts_with('.');
+        if no_home || matches!(entry.kind, Kind::File | Kind::Other) {
             continue;
         }
         let folder = host.path(&format!("/home/{}", entry.name));
@@ -153,21 +157,33 @@ fn owner_of_folder(look: &mut Look<'_>, folder: &Path) -> Option<Option<u32>> {
 }
 
 /// The homes in a folder that root owns, if it is that of a domain: winbind and sssd make
-/// `/home/DOMAIN/user`. Such a folder holds nothing but folders of people. Their names here are the
-/// domain's and their own: two domains may each have an alice.
+/// `/home/DOMAIN/user`. Most of what such a folder holds are folders of people; an administrator may have put
+/// something beside them, and what is hidden is the file system's. Their names here are the domain's and their
+/// own: two domains may each have an alice.
 fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, Option<u32>)> {
     let mut homes = Vec::new();
+    let mut others = 0_usize;
     for entry in look.list(domain, HOMES_MAX) {
-        if entry.name == LOST {
+        if entry.name == LOST || entry.name.starts_with('.') {
             continue;
         }
         let home = domain.join(&entry.name);
         let uid = if entry.kind == Kind::Dir { owner_of_folder(look, &home).flatten() } else { None };
-        let Some(uid) = uid.filter(|uid| *uid >= first_person(Platform::Linux)) else { return Vec::new() };
+        let is_person = |uid: &u32| *uid >= first_person(Platform::Linux) && *uid != NOBODY;
+        let Some(uid) = uid.filter(is_person) else {
+            others += 1;
+            continue;
+        };
         let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         homes.push((home, format!("{name}/{}", entry.name), Some(uid)));
     }
-    homes
+    if homes.len() > others {
+        if look.has_nameless(domain, HOMES_MAX) {
+            look.trouble(Trouble::Unreadable);
+        }
+        return homes;
+    }
+    Vec::new()
 }
 
 /// A line of passwd(5).
@@ -257,6 +273,9 @@ mod tests {
         };
         home("ACME/alice", 71_001);
         home("ACME/bob", 71_002);
+        home("ACME/templates", 0);
+        home("ACME/.snapshot", 0);
+        home(".ecryptfs", 0);
         home("carol", 71_003);
         home("carol/ACME", 71_003);
         home("shared/data", 0);

@@ -8,10 +8,6 @@ use std::path::Path;
 use crate::scan::look::{Entry, Look};
 use crate::scan::trouble::Trouble;
 
-/// Most entries of all folders together. The menus of a large desktop have 1,000, a Homebrew with everything that
-/// anybody wants as many.
-const ENTRIES_MAX: usize = 16_384;
-
 /// Most bytes of all files together; 1,000 menu entries have 10 MB.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -24,9 +20,18 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// All of it, with at most so many folders.
-    pub(super) const fn of_folders(folders: usize) -> Self {
-        Self { entries: ENTRIES_MAX, folders, bytes: BYTES_MAX }
+    /// All of it: at most so many folders, and so many entries of them together.
+    pub(super) const fn of(folders: usize, entries: usize) -> Self {
+        Self { entries, folders, bytes: BYTES_MAX }
+    }
+
+    /// Whether no further folder may be listed, which is trouble.
+    pub(super) fn is_spent(&self, look: &mut Look<'_>) -> bool {
+        let is_spent = self.folders == 0 || self.entries == 0;
+        if is_spent {
+            look.trouble(Trouble::TooMany);
+        }
+        is_spent
     }
 
     /// The entries of a folder as [`Look::list`] answers them; what is beyond the budget is trouble.

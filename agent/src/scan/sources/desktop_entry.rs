@@ -15,6 +15,9 @@ use crate::scan::source::Source;
 /// Most entries of one folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
 
+/// Most entries of one user's folders together; a large desktop has 1,000.
+const ALL_MAX: usize = 16_384;
+
 /// Most folders of one user, or of the system: KDE and Wine have some of their own.
 const FOLDERS_MAX: usize = 512;
 
@@ -32,11 +35,8 @@ const SYSTEM: [&str; 6] = [
 pub(super) const OF_WEB_APPS: &str = ".local/share/applications";
 
 /// The folders of one user.
-const HOME: [&str; 3] = [
-    OF_WEB_APPS,
-    ".local/share/flatpak/exports/share/applications",
-    ".nix-profile/share/applications",
-];
+const HOME: [&str; 3] =
+    [OF_WEB_APPS, ".local/share/flatpak/exports/share/applications", ".nix-profile/share/applications"];
 
 /// Entries of the desktop's menus.
 #[derive(Debug)]
@@ -63,13 +63,13 @@ impl Source for DesktopEntry {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
-        let mut menu = Menu { user: None, budget: Budget::of_folders(FOLDERS_MAX), found };
+        let mut menu = Menu { user: None, budget: Budget::of(FOLDERS_MAX, ALL_MAX), found };
         for folder in SYSTEM {
             let dir = look.system(folder);
             menu.read_folder(look, &dir);
         }
         for user in look.users() {
-            menu = Menu { user: Some(user), budget: Budget::of_folders(FOLDERS_MAX), ..menu };
+            menu = Menu { user: Some(user), budget: Budget::of(FOLDERS_MAX, ALL_MAX), ..menu };
             for folder in HOME {
                 let dir = look.home(user, folder);
                 menu.read_folder(look, &dir);

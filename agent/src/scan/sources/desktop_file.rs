@@ -389,7 +389,9 @@ mod tests {
 
     #[test]
     fn an_address_is_the_same_however_its_beginning_is_written() {
-        for url in ["https://web.whatsapp.com:443/", "HTTPS://Web.WhatsApp.com", "http://x@web.whatsapp.com:80/?q"] {
+        for url in
+            ["https://web.whatsapp.com:443/", "HTTPS://Web.WhatsApp.com", "http://x@web.whatsapp.com:80/?q"]
+        {
             assert_eq!(address(url).as_deref(), Some("web.whatsapp.com"), "{url}");
         }
         assert_eq!(address("https://chat.example:8443/x").as_deref(), Some("chat.example:8443/x"));

@@ -33,6 +33,9 @@ use crate::scan::user_dirs;
 /// Most entries of one folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
 
+/// Most entries of one user's folders together; a large desktop has 1,000.
+const ALL_MAX: usize = 16_384;
+
 /// Largest configuration of PWAsForFirefox that is read; it holds the manifests of all apps, each of some
 /// kilobytes.
 const CONFIG_MAX: u64 = 4 * 1024 * 1024;
@@ -142,7 +145,7 @@ impl Source for WebApp {
 /// Answers the web apps that entries of the user's menu and desktop open, if they work.
 fn read_entries(look: &mut Look<'_>, user: &User, found: &mut dyn FnMut(&Artefact<'_>)) -> BTreeSet<String> {
     let mut in_menu = BTreeSet::new();
-    let mut budget = Budget::of_folders(FOLDERS_MAX);
+    let mut budget = Budget::of(FOLDERS_MAX, ALL_MAX);
     for folder in user_dirs::localised(look, user, &ENTRIES) {
         let dir = look.home(user, &folder);
         for entry in budget.list(look, &dir, ENTRIES_MAX) {
