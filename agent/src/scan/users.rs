@@ -116,9 +116,7 @@ fn survey_linux(host: &Host) -> Survey {
         homes.entry(root).or_insert_with(|| ("root".to_owned(), Some(0)));
     }
     let base = look.system("/home");
-    if look.has_nameless(&base, HOMES_MAX) {
-        look.trouble(Trouble::Unreadable);
-    }
+    said_if_nameless(&mut look, &base);
     let mut known: BTreeSet<u32> = homes.values().filter_map(|(_, uid)| *uid).collect();
     for entry in look.list(&base, HOMES_MAX) {
         let no_home = entry.name == LOST || entry.name.starts_with('.');
@@ -177,13 +175,18 @@ fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, 
         let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         homes.push((home, format!("{name}/{}", entry.name), Some(uid)));
     }
-    if homes.len() > others {
-        if look.has_nameless(domain, HOMES_MAX) {
-            look.trouble(Trouble::Unreadable);
-        }
-        return homes;
+    if homes.len() <= others {
+        return Vec::new();
     }
-    Vec::new()
+    said_if_nameless(look, domain);
+    homes
+}
+
+/// A home whose name is no text is left out, and said.
+fn said_if_nameless(look: &mut Look<'_>, homes: &Path) {
+    if look.has_nameless(homes, HOMES_MAX) {
+        look.trouble(Trouble::Unreadable);
+    }
 }
 
 /// A line of passwd(5).

@@ -7,7 +7,8 @@ use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
 use super::budget::Budget;
-use super::desktop_file::{DesktopFile, FILE_MAX, program_exists};
+use super::desktop_file::{DesktopFile, FILE_MAX};
+use super::desktop_program::{opens_page, program_exists};
 use crate::scan::host::{Host, User};
 use crate::scan::look::{Kind, Look};
 use crate::scan::source::Source;
@@ -119,7 +120,7 @@ impl Menu<'_, '_> {
         let web_app = file.web_app();
         // The source web-app reads those of this folder.
         let is_told = self.user.is_some_and(|user| user.folder(OF_WEB_APPS) == dir);
-        if web_app.as_ref().map_or_else(|| file.opens_page(), |_| is_told) {
+        if web_app.as_ref().map_or_else(|| opens_page(&file.command()), |_| is_told) {
             return;
         }
         let installed = program_exists(look, self.user, dir, &file);

@@ -8,6 +8,7 @@ mod bundles;
 mod chromium_extension;
 mod desktop_entry;
 mod desktop_file;
+mod desktop_program;
 mod dpkg;
 mod drive;
 mod firefox_extension;
