@@ -119,8 +119,7 @@ fn survey_linux(host: &Host) -> Survey {
     said_if_nameless(&mut look, &base);
     let mut known: BTreeSet<u32> = homes.values().filter_map(|(_, uid)| *uid).collect();
     for entry in look.list(&base, HOMES_MAX) {
-        let no_home = entry.name == LOST || entry.name.starts_with('.');
-        if no_home || matches!(entry.kind, Kind::File | Kind::Other) {
+        if is_no_home(&entry.name) || matches!(entry.kind, Kind::File | Kind::Other) {
             continue;
         }
         let folder = host.path(&format!("/home/{}", entry.name));
@@ -160,26 +159,26 @@ fn owner_of_folder(look: &mut Look<'_>, folder: &Path) -> Option<Option<u32>> {
 /// own: two domains may each have an alice.
 fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, Option<u32>)> {
     let mut homes = Vec::new();
-    let mut others = 0_usize;
-    for entry in look.list(domain, HOMES_MAX) {
-        if entry.name == LOST || entry.name.starts_with('.') {
-            continue;
-        }
+    let mut entries = look.list(domain, HOMES_MAX);
+    entries.retain(|entry| !is_no_home(&entry.name));
+    for entry in &entries {
         let home = domain.join(&entry.name);
         let uid = if entry.kind == Kind::Dir { owner_of_folder(look, &home).flatten() } else { None };
-        let is_person = |uid: &u32| *uid >= first_person(Platform::Linux) && *uid != NOBODY;
-        let Some(uid) = uid.filter(is_person) else {
-            others += 1;
-            continue;
-        };
-        let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        homes.push((home, format!("{name}/{}", entry.name), Some(uid)));
+        if uid.is_some_and(|uid| uid >= first_person(Platform::Linux) && uid != NOBODY) {
+            let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            homes.push((home, format!("{name}/{}", entry.name), uid));
+        }
     }
-    if homes.len() <= others {
+    if homes.len() * 2 <= entries.len() {
         return Vec::new();
     }
     said_if_nameless(look, domain);
     homes
+}
+
+/// Whether this is what file systems and tools put beside homes (`.snapshot`, `.ecryptfs`).
+fn is_no_home(name: &str) -> bool {
+    name == LOST || name.starts_with('.')
 }
 
 /// A home whose name is no text is left out, and said.

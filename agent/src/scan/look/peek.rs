@@ -73,10 +73,12 @@ impl Look<'_> {
         Some(self.real(path.parent()?).ok()?.join(path.file_name()?))
     }
 
-    /// Whether a folder has entries whose names are no text, among so many: [`Look::list`] leaves them out.
+    /// Whether a folder has folders whose names are no text, among so many entries: [`Look::list`] leaves them out.
     pub(in crate::scan) fn has_nameless(&mut self, dir: &Path, limit: usize) -> bool {
         let listing = self.real(dir).and_then(std::fs::read_dir);
-        let mut names = listing.into_iter().flatten().take(limit).flatten().map(|entry| entry.file_name());
-        names.any(|name| name.to_str().is_none())
+        let mut entries = listing.into_iter().flatten().take(limit).flatten();
+        entries.any(|entry| {
+            entry.file_name().to_str().is_none() && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        })
     }
 }
