@@ -10,7 +10,7 @@ use super::host::{Host, User};
 use super::look::{Kind, Look};
 use super::registry;
 use super::seen::Seen;
-use super::trouble::{Trouble, Troubles};
+use super::trouble::Troubles;
 use crate::platform::files::owner;
 
 /// Largest password file that is read.
@@ -116,7 +116,7 @@ fn survey_linux(host: &Host) -> Survey {
         homes.entry(root).or_insert_with(|| ("root".to_owned(), Some(0)));
     }
     let base = look.system("/home");
-    said_if_nameless(&mut look, &base);
+    look.say_nameless(&base, HOMES_MAX);
     let mut known: BTreeSet<u32> = homes.values().filter_map(|(_, uid)| *uid).collect();
     for entry in look.list(&base, HOMES_MAX) {
         if is_no_home(&entry.name) || matches!(entry.kind, Kind::File | Kind::Other) {
@@ -172,20 +172,13 @@ fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, 
     if homes.len() * 2 <= entries.len() {
         return Vec::new();
     }
-    said_if_nameless(look, domain);
+    look.say_nameless(domain, HOMES_MAX);
     homes
 }
 
 /// Whether this is what file systems and tools put beside homes (`.snapshot`, `.ecryptfs`).
 fn is_no_home(name: &str) -> bool {
     name == LOST || name.starts_with('.')
-}
-
-/// A home whose name is no text is left out, and said.
-fn said_if_nameless(look: &mut Look<'_>, homes: &Path) {
-    if look.has_nameless(homes, HOMES_MAX) {
-        look.trouble(Trouble::Unreadable);
-    }
 }
 
 /// A line of passwd(5).

@@ -73,12 +73,15 @@ impl Look<'_> {
         Some(self.real(path.parent()?).ok()?.join(path.file_name()?))
     }
 
-    /// Whether a folder has folders whose names are no text, among so many entries: [`Look::list`] leaves them out.
-    pub(in crate::scan) fn has_nameless(&mut self, dir: &Path, limit: usize) -> bool {
+    /// Says it if a folder has folders whose names are no text, among so many entries: [`Look::list`] leaves
+    /// them out.
+    pub(in crate::scan) fn say_nameless(&mut self, dir: &Path, limit: usize) {
         let listing = self.real(dir).and_then(std::fs::read_dir);
         let mut entries = listing.into_iter().flatten().take(limit).flatten();
-        entries.any(|entry| {
+        if entries.any(|entry| {
             entry.file_name().to_str().is_none() && entry.file_type().is_ok_and(|kind| kind.is_dir())
-        })
+        }) {
+            self.trouble(Trouble::Unreadable);
+        }
     }
 }
