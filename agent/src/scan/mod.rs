@@ -3,6 +3,7 @@
 pub mod formats;
 pub mod host;
 mod host_macos;
+mod kept;
 pub mod look;
 mod pseudonym;
 mod registry;
