@@ -1,5 +1,6 @@
 //! Scanning: sources find artefacts, the catalogue recognises sightings.
 
+mod any_case;
 pub mod formats;
 pub mod host;
 mod host_macos;

@@ -1,16 +1,18 @@
 //! Who uses the device. On Linux: the password file, and the folders in `/home` of users that it does not
-//! list (from a directory service, or left behind). Elsewhere: the folders in `/Users`.
+//! list (from a directory service, or left behind). Elsewhere: the folders in `/Users`, and the profiles that
+//! Windows lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use offchannel_shared::device::Platform;
 
+use super::any_case::{folded, on_drive};
 use super::host::{Host, User};
 use super::look::{Kind, Look};
 use super::registry;
 use super::seen::Seen;
-use super::trouble::Troubles;
+use super::trouble::{Trouble, Troubles};
 use crate::platform::files::owner;
 
 /// Largest password file that is read.
@@ -78,25 +80,59 @@ fn survey_folders(host: &Host) -> Survey {
             user(entry.name, home, uid.filter(|_| host.platform() == Platform::Macos));
         }
     }
-    users.sort_by(|a, b| a.home.cmp(&b.home));
-    let (mut seen, troubles) = look.into_parts();
+    let (mut seen, mut troubles) = look.into_parts();
     if host.platform() == Platform::Windows {
-        seen.add(name_by_registry(host, &mut users));
+        let (more, elsewhere) = read_profiles(host, &mut users);
+        seen.add(more);
+        troubles.add_all(&elsewhere);
     }
+    users.sort_by(|a, b| a.home.cmp(&b.home));
     Survey { users, seen, troubles }
 }
 
-/// Notes the security identifiers of users. What cannot be read of the registry is said by the sources whose
-/// place it is.
-fn name_by_registry(host: &Host, users: &mut [User]) -> Seen {
+/// Notes the security identifiers of users, and adds those whose homes are elsewhere. What cannot be read of the
+/// registry is said by the sources whose place it is.
+fn read_profiles(host: &Host, users: &mut Vec<User>) -> (Seen, Troubles) {
     let mut look = Look::new(host, &[]);
-    for (sid, folder) in registry::profiles(&mut look) {
-        let user = users.iter_mut().find(|user| user.name.to_lowercase() == folder.to_lowercase());
-        if let Some(user) = user {
-            user.sid = Some(sid);
+    let profiles = registry::profiles(&mut look);
+    let (mut seen, _) = look.into_parts();
+    let mut look = Look::new(host, &[]);
+    look.elsewhere("home folders");
+    let names = users.iter().enumerate().map(|(at, user)| (folded(&format!("Users/{}", user.name)), at));
+    let mut known: BTreeMap<String, usize> = names.collect();
+    for (sid, path) in profiles {
+        let (path, home) = match (on_drive(&path, host.drive()), host.is_live()) {
+            (Some(path), _) => (path.clone(), host.path(&path)),
+            (None, true) if is_on_other_drive(&path, host.drive()) => (path.clone(), PathBuf::from(path)),
+            (None, live) => {
+                if !live && is_on_other_drive(&path, host.drive()) {
+                    look.trouble(Trouble::OtherDrive);
+                }
+                continue;
+            }
+        };
+        let key = folded(&path);
+        if let Some(user) = known.get(&key).and_then(|at| users.get_mut(*at)) {
+            user.sid.get_or_insert(sid);
+        } else if look.is_dir(&home) {
+            known.insert(key, users.len());
+            // Two drives may each have an alice.
+            let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
+            let is_taken = users.iter().any(|user| user.name == name);
+            let name = if is_taken { path } else { name.to_owned() };
+            let scope = host.scope_of(name.as_bytes());
+            users.push(User { name, uid: None, sid: Some(sid), home, scope });
         }
     }
-    look.into_parts().0
+    let (more, troubles) = look.into_parts();
+    seen.add(more);
+    (seen, troubles)
+}
+
+/// Whether a path begins with the letter of a drive that is not this one.
+fn is_on_other_drive(path: &str, drive: char) -> bool {
+    let letter = path.split_once(":\\").and_then(|(letter, _)| letter.parse::<char>().ok());
+    letter.is_some_and(|letter| letter.is_ascii_alphabetic() && !letter.eq_ignore_ascii_case(&drive))
 }
 
 fn survey_linux(host: &Host) -> Survey {
