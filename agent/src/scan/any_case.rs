@@ -145,7 +145,7 @@ mod tests {
             (r"C:\X", 'D', None),
             (r"C:\A~B\x~y.exe", 'C', Some("A~B/x~y.exe")),
             (r"C:\PROGRA~1\X\x.exe", 'C', None),
-            (r"C:\x\SIGNAL~12.EXE", 'C', None),
+            (r"C:\x\SIGNA~12.EXE", 'C', None),
             (r"C:\WINDOWS\x.exe", 'C', None),
             (r"C:\1\2\3\4\5\6\7\8\9\10\11\12\13\14\15\16\17", 'C', None),
         ] {
