@@ -76,9 +76,8 @@ pub(super) fn folded(name: &str) -> String {
 }
 
 /// The path below the root of this drive, with `/` between its names. `None` for what cannot be looked for
-/// or proves nothing: other drives, the network, variables, a way upwards, short names (which only the file
-/// system knows), the root itself, and all of Windows, where the icons and the programs lie that serve every
-/// uninstallation.
+/// or proves nothing: other drives, the network, variables, a way upwards, the root itself, and all of Windows,
+/// where the icons and the programs lie that serve every uninstallation.
 pub(super) fn on_drive(text: &str, drive: char) -> Option<String> {
     let text = text.trim().trim_matches('"').trim();
     let rest = text.strip_prefix(|letter: char| letter.eq_ignore_ascii_case(&drive))?;
@@ -90,7 +89,7 @@ pub(super) fn on_drive(text: &str, drive: char) -> Option<String> {
         }
         // Windows takes no notice of dots and spaces at the end.
         let name = name.trim_end_matches(['.', ' ']);
-        if name.is_empty() || is_short(name) || names.len() >= DEPTH_MAX {
+        if name.is_empty() || names.len() >= DEPTH_MAX {
             return None;
         }
         names.push(name);
@@ -99,8 +98,9 @@ pub(super) fn on_drive(text: &str, drive: char) -> Option<String> {
     (!first.eq_ignore_ascii_case("Windows")).then(|| names.join("/"))
 }
 
-/// Whether a name may be the one of 8 and 3 characters that Windows made for a longer one: `PROGRA~1`.
-fn is_short(name: &str) -> bool {
+/// Whether a name may be the one of 8 and 3 characters that Windows made for a longer one: `PROGRA~1`. Only its file
+/// system knows which.
+pub(super) fn is_short(name: &str) -> bool {
     let (stem, end) = name.split_once('.').unwrap_or((name, ""));
     let number = stem.rsplit_once('~').map(|(_, number)| number);
     let is_number = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -144,13 +144,19 @@ mod tests {
             (r"d:\X", 'D', Some("X")),
             (r"C:\X", 'D', None),
             (r"C:\A~B\x~y.exe", 'C', Some("A~B/x~y.exe")),
-            (r"C:\PROGRA~1\X\x.exe", 'C', None),
-            (r"C:\x\SIGNA~12.EXE", 'C', None),
             (r"C:\WINDOWS\x.exe", 'C', None),
             (r"C:\1\2\3\4\5\6\7\8\9\10\11\12\13\14\15\16\17", 'C', None),
         ] {
             assert_eq!(on_drive(text, drive).as_deref(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn short_names_are_told_from_others() {
+        assert!(["PROGRA~1", "SIGNA~12.EXE", "X~1.E"].iter().all(|name| is_short(name)));
+        assert!(
+            ["A~B", "x~y.exe", "telegram~1.exe", "x~1.json", "x~", ""].iter().all(|name| !is_short(name))
+        );
     }
 
     proptest! {

@@ -220,8 +220,7 @@ impl Host {
         Ok(real)
     }
 
-    /// The name in the same folder that differs from this path's only in case: Windows takes no notice of it,
-    /// the system that an image is mounted on may.
+    /// The name in the same folder of an image of Windows that differs from this path's only in case.
     pub(super) fn name_in_any_case(&self, path: &Path) -> io::Result<Option<OsString>> {
         if self.live || self.platform != Platform::Windows {
             return Ok(None);

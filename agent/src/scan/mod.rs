@@ -15,4 +15,5 @@ pub mod source;
 pub mod sources;
 mod trouble;
 mod user_dirs;
+mod user_folders;
 mod users;

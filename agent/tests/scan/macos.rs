@@ -241,7 +241,7 @@ fn containers_of_apps_are_found_behind_many_without_a_name() {
     }
     // In whatever order the file system lists them, some lie behind.
     let apps =
-        ["com.hnc.Discord", "com.viber.osx", "net.whatsapp.WhatsApp", "org.whispersystems.signal-desktop"];
+        ["com.hnc.Discord", "org.whispersystems.signal-desktop", "com.viber.osx", "net.whatsapp.WhatsApp"];
     for app in apps {
         fs::create_dir_all(containers.join(app)).unwrap();
     }

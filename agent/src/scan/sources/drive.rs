@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use offchannel_shared::device::Platform;
 
-use crate::scan::any_case::on_drive;
+use crate::scan::any_case::{is_short, on_drive};
 use crate::scan::host::{Host, User};
 use crate::scan::look::Look;
 
@@ -48,7 +48,10 @@ impl Drive {
 
     /// Whether there is something at this path, `a/b`, in any case; `true` as well if that cannot be told.
     fn has(&self, look: &mut Look<'_>, path: &str) -> bool {
-        if !(self.allows)(path, &self.home) {
+        let host = look.host();
+        let is_windows = host.platform() == Platform::Windows;
+        let is_unknown = !(is_windows && host.is_live()) && path.split('/').any(is_short);
+        if is_unknown || !(self.allows)(path, &self.home) {
             return true;
         }
         let whole = self.root.join(path);
@@ -57,8 +60,7 @@ impl Drive {
             return true;
         };
         // Of an image of Windows this finds names in any case; Wine does that by itself.
-        let is_wine = look.host().platform() != Platform::Windows;
-        look.has(dir, name) || (is_wine && look.has_in_any_case(&self.root, path))
+        look.has(dir, name) || (!is_windows && look.has_in_any_case(&self.root, path))
     }
 }
 

@@ -32,8 +32,7 @@ const HOME: [(&str, usize); 4] =
 /// Folders in those that hold thousands of others and no program of anybody's.
 const NO_PROGRAMS: [&str; 3] = ["CrashDumps", "Packages", "Temp"];
 
-/// Where Scoop is, in a home and for all users. Everybody may make the second: that it is there for all is what
-/// Scoop's own installation for all users means, and who made it is not asked.
+/// Where Scoop is, in a home and for all users. Everybody may make the second, so that it is the system's is a guess.
 const SCOOP: &str = "scoop/apps";
 const SCOOP_OF_ALL: &str = "/ProgramData/scoop/apps";
 
