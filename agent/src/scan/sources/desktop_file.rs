@@ -90,7 +90,7 @@ impl<'a> DesktopFile<'a> {
         if !self.try_exec.is_empty() {
             return unescape(self.try_exec);
         }
-        let mut words = words(self.exec).into_iter();
+        let mut words = words(self.exec, true).into_iter();
         let first = words.next().unwrap_or_default();
         if !matches!(first.as_str(), "env" | "/usr/bin/env") {
             return first;
@@ -104,7 +104,7 @@ impl<'a> DesktopFile<'a> {
         if !may_be {
             return None;
         }
-        let words = words(self.exec);
+        let words = words(self.exec, true);
         if let Some(web_app) = web_app_in(&words) {
             return Some(web_app);
         }
@@ -187,8 +187,9 @@ pub(super) fn program_exists(
     })
 }
 
-/// The words of an `Exec` line: quoted parts are one word, a backslash takes the next character.
-fn words(exec: &str) -> Vec<String> {
+/// The words of a command line: quoted parts are one word. In an `Exec` line a backslash takes the next character
+/// (`escapes`), on Windows it is a character like others.
+pub(super) fn words(exec: &str, escapes: bool) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;
@@ -199,7 +200,7 @@ fn words(exec: &str) -> Vec<String> {
                 quoted = !quoted;
                 word.get_or_insert_default();
             }
-            '\\' => word.get_or_insert_default().extend(chars.next()),
+            '\\' if escapes => word.get_or_insert_default().extend(chars.next()),
             c if c.is_whitespace() && !quoted => words.extend(word.take()),
             c => word.get_or_insert_default().push(c),
         }
