@@ -9,7 +9,7 @@ use offchannel_shared::device::Platform;
 use super::host::{Host, User};
 use super::look::{Kind, Look};
 use super::seen::Seen;
-use super::trouble::Troubles;
+use super::trouble::{Trouble, Troubles};
 use super::user_folders;
 use crate::platform::files::owner;
 
@@ -67,9 +67,10 @@ fn survey_linux(host: &Host) -> Survey {
         homes.entry(root).or_insert_with(|| ("root".to_owned(), Some(0)));
     }
     let base = look.system("/home");
+    said_if_nameless(&mut look, &base);
     let mut known: BTreeSet<u32> = homes.values().filter_map(|(_, uid)| *uid).collect();
     for entry in look.list(&base, HOMES_MAX) {
-        if entry.name == LOST || matches!(entry.kind, Kind::File | Kind::Other) {
+        if is_no_home(&entry.name) || matches!(entry.kind, Kind::File | Kind::Other) {
             continue;
         }
         let folder = host.path(&format!("/home/{}", entry.name));
@@ -104,21 +105,38 @@ pub(super) fn owner_of_folder(look: &mut Look<'_>, folder: &Path) -> Option<Opti
 }
 
 /// The homes in a folder that root owns, if it is that of a domain: winbind and sssd make
-/// `/home/DOMAIN/user`. Such a folder holds nothing but folders of people. Their names here are the
-/// domain's and their own: two domains may each have an alice.
+/// `/home/DOMAIN/user`. Most of what such a folder holds are folders of people; an administrator may have put
+/// something beside them, and what is hidden is the file system's. Their names here are the domain's and their
+/// own: two domains may each have an alice.
 fn homes_of_domain(look: &mut Look<'_>, domain: &Path) -> Vec<(PathBuf, String, Option<u32>)> {
     let mut homes = Vec::new();
-    for entry in look.list(domain, HOMES_MAX) {
-        if entry.name == LOST {
-            continue;
-        }
+    let mut entries = look.list(domain, HOMES_MAX);
+    entries.retain(|entry| !is_no_home(&entry.name));
+    for entry in &entries {
         let home = domain.join(&entry.name);
         let uid = if entry.kind == Kind::Dir { owner_of_folder(look, &home).flatten() } else { None };
-        let Some(uid) = uid.filter(|uid| *uid >= first_person(Platform::Linux)) else { return Vec::new() };
-        let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        homes.push((home, format!("{name}/{}", entry.name), Some(uid)));
+        if uid.is_some_and(|uid| uid >= first_person(Platform::Linux) && uid != NOBODY) {
+            let name = domain.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            homes.push((home, format!("{name}/{}", entry.name), uid));
+        }
     }
+    if homes.len() * 2 <= entries.len() {
+        return Vec::new();
+    }
+    said_if_nameless(look, domain);
     homes
+}
+
+/// Whether this is what file systems and tools put beside homes (`.snapshot`, `.ecryptfs`).
+fn is_no_home(name: &str) -> bool {
+    name == LOST || name.starts_with('.')
+}
+
+/// A home whose name is no text is left out, and said.
+fn said_if_nameless(look: &mut Look<'_>, homes: &Path) {
+    if look.has_nameless(homes, HOMES_MAX) {
+        look.trouble(Trouble::Unreadable);
+    }
 }
 
 /// A line of passwd(5).
@@ -191,6 +209,9 @@ mod tests {
         };
         home("ACME/alice", 71_001);
         home("ACME/bob", 71_002);
+        home("ACME/templates", 0);
+        home("ACME/.snapshot", 0);
+        home(".ecryptfs", 0);
         home("carol", 71_003);
         home("carol/ACME", 71_003);
         home("shared/data", 0);

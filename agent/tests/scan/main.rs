@@ -4,6 +4,8 @@
 mod command;
 mod hostile;
 #[cfg(unix)]
+mod linux;
+#[cfg(unix)]
 mod macos;
 #[cfg(unix)]
 mod metadata;

@@ -152,9 +152,10 @@ fn downloads_and_desktop_are_found_under_their_names_in_other_languages() {
     let apps: Vec<_> = rows(&found).into_iter().map(|(app, _, _)| app).collect();
     assert_eq!(apps, ["caprine", "nheko", "telegram", "whatsapp"]);
     let watched = Scanner::new(Host::at(tree.path().to_owned(), Platform::Linux)).watch_dirs();
-    for (folder, sources) in
-        [("Bureau", ["appimage", "web-app"]), ("Donn\u{e9}es/Re\u{e7}us", ["appimage", "unpacked"])]
-    {
+    for (folder, sources) in [
+        ("Bureau", &["appimage", "unpacked", "web-app"][..]),
+        ("Donn\u{e9}es/Re\u{e7}us", &["appimage", "unpacked"]),
+    ] {
         let dir = tree.path().join("home/alice").join(folder);
         assert_eq!(
             watched.get(&dir).map(|who| who.iter().copied().collect::<Vec<_>>()),

@@ -54,22 +54,31 @@ impl Look<'_> {
         Some(bytes)
     }
 
-    /// Where a link leads to, as it is written; `None` if there is no link. The link is noted.
+    /// Where a link leads to, as it is written; `None` if there is no link. The place is noted, whether there is one
+    /// or not.
     pub fn read_link(&mut self, path: &Path) -> Option<PathBuf> {
-        let (place, target) = self.link(path)?;
+        let place = self.link_place(path)?;
+        let target = std::fs::read_link(&place).ok();
         self.links.insert(place);
-        Some(target)
+        target
     }
 
     /// The same for a link that is not noted, because it lies where nothing ever changes.
     pub fn peek_link(&mut self, path: &Path) -> Option<PathBuf> {
-        self.link(path).map(|(_, target)| target)
+        std::fs::read_link(self.link_place(path)?).ok()
     }
 
-    /// A link's true place, and what is written in it.
-    fn link(&mut self, path: &Path) -> Option<(PathBuf, PathBuf)> {
-        let place = self.real(path.parent()?).ok()?.join(path.file_name()?);
-        let target = std::fs::read_link(&place).ok()?;
-        Some((place, target))
+    /// Where a link itself really is.
+    fn link_place(&mut self, path: &Path) -> Option<PathBuf> {
+        Some(self.real(path.parent()?).ok()?.join(path.file_name()?))
+    }
+
+    /// Whether a folder has folders whose names are no text, among so many entries: [`Look::list`] leaves them out.
+    pub(in crate::scan) fn has_nameless(&mut self, dir: &Path, limit: usize) -> bool {
+        let listing = self.real(dir).and_then(std::fs::read_dir);
+        let mut entries = listing.into_iter().flatten().take(limit).flatten();
+        entries.any(|entry| {
+            entry.file_name().to_str().is_none() && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        })
     }
 }

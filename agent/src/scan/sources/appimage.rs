@@ -12,13 +12,25 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use super::budget::Budget;
+use super::program_folder::subfolders;
 use crate::scan::host::Host;
-use crate::scan::look::{Kind, Look};
+use crate::scan::look::{Entry, Kind, Look};
 use crate::scan::source::Source;
 use crate::scan::user_dirs;
 
 /// Most entries of one folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
+
+/// Most entries of a folder in one of these places: what holds an AppImage of its own holds little else, as
+/// AppMan's `/opt/signal` does, and every file in it is opened.
+const INNER_MAX: usize = 32;
+
+/// Most such folders of one user, or of the system.
+const FOLDERS_MAX: usize = 512;
+
+/// In which places there are such folders.
+const WITH_FOLDERS: [&str; 4] = ["/opt", "Applications", "AppImages", "Downloads"];
 
 /// Folders of all users.
 const SYSTEM: [&str; 2] = ["/opt", "/usr/local/bin"];
@@ -62,21 +74,51 @@ impl Source for Appimage {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
+        let mut budget = Budget::of(FOLDERS_MAX, ENTRIES_MAX);
         for folder in SYSTEM {
             let dir = look.system(folder);
-            read_folder(look, &dir, &Scope::System, found);
+            let is_deep = WITH_FOLDERS.contains(&folder);
+            read_place(look, &dir, is_deep.then_some(&mut budget), &Scope::System, found);
         }
         for user in look.users() {
-            for folder in user_dirs::localised(look, user, &HOME) {
-                let dir = look.home(user, &folder);
-                read_folder(look, &dir, &user.scope, found);
+            let mut budget = Budget::of(FOLDERS_MAX, ENTRIES_MAX);
+            for (n, folder) in user_dirs::localised(look, user, &HOME).iter().enumerate() {
+                let dir = look.home(user, folder);
+                // What follows are the desktop and downloads under other names.
+                let is_deep = n >= HOME.len() || WITH_FOLDERS.contains(&folder.as_str());
+                read_place(look, &dir, is_deep.then_some(&mut budget), &user.scope, found);
             }
         }
     }
 }
 
-fn read_folder(look: &mut Look<'_>, dir: &Path, scope: &Scope, found: &mut dyn FnMut(&Artefact<'_>)) {
-    for entry in look.list(dir, ENTRIES_MAX) {
+/// Reads a place, and with a budget the folders in it too.
+fn read_place(
+    look: &mut Look<'_>,
+    dir: &Path,
+    budget: Option<&mut Budget>,
+    scope: &Scope,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
+    let entries = look.list(dir, ENTRIES_MAX);
+    read_files(look, dir, &entries, scope, found);
+    let Some(budget) = budget else { return };
+    for inner in subfolders(look, dir, &entries) {
+        let entries = budget.list_some(look, &inner, INNER_MAX + 1);
+        if entries.len() <= INNER_MAX {
+            read_files(look, &inner, &entries, scope, found);
+        }
+    }
+}
+
+fn read_files(
+    look: &mut Look<'_>,
+    dir: &Path,
+    entries: &[Entry],
+    scope: &Scope,
+    found: &mut dyn FnMut(&Artefact<'_>),
+) {
+    for entry in entries {
         if matches!(entry.kind, Kind::Dir | Kind::Other) {
             continue;
         }

@@ -11,6 +11,7 @@ use offchannel_shared::inventory::{Artefact, Grade};
 use offchannel_shared::namespace::{Namespace, is_chromium_id};
 
 use super::browsers::chromium_profiles;
+use super::versions::numbers;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -71,29 +72,4 @@ fn newest(look: &mut Look<'_>, dir: &Path) -> Option<String> {
     let mut newest_first = folders.into_iter().rev();
     let folder = newest_first.find(|folder| look.has(&dir.join(folder), "manifest.json"))?;
     Some(folder.split('_').next().unwrap_or_default().to_owned())
-}
-
-/// `1.20.3_0` as numbers, for comparison. Chromium versions have up to four.
-fn numbers(folder: &str) -> Vec<u64> {
-    folder.split(['.', '_']).map(|part| part.parse().unwrap_or_default()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn versions_compare_as_numbers(a in prop::collection::vec(0_u64..1000, 1..5), b in prop::collection::vec(0_u64..1000, 1..5)) {
-            let text = |v: &[u64]| v.iter().map(u64::to_string).collect::<Vec<_>>().join(".");
-            prop_assert_eq!(numbers(&text(&a)).cmp(&numbers(&text(&b))), a.cmp(&b));
-        }
-
-        #[test]
-        fn any_folder_name_is_compared_without_panic(name: String) {
-            let _ = numbers(&name);
-        }
-    }
 }

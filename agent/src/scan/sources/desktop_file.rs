@@ -1,43 +1,10 @@
 //! Desktop entry files (freedesktop.org, Desktop Entry Specification 1.5): the parser that several
 //! sources share.
 
-use std::path::Path;
-
 use offchannel_shared::namespace::is_chromium_id;
-
-use crate::scan::host::User;
-use crate::scan::look::Look;
 
 /// Largest desktop file that is read; those of large programs with all translations have 60 kB.
 pub(super) const FILE_MAX: u64 = 512 * 1024;
-
-/// Where a program without a path is looked for, in an image as on a live system.
-const PROGRAM_FOLDERS: [&str; 13] = [
-    "/usr/bin",
-    "/usr/local/bin",
-    "/bin",
-    "/usr/sbin",
-    "/sbin",
-    "/usr/games",
-    "/snap/bin",
-    "/usr/local/sbin",
-    "/var/lib/snapd/snap/bin",
-    "/var/lib/flatpak/exports/bin",
-    "/run/current-system/sw/bin",
-    "/nix/var/nix/profiles/default/bin",
-    "/home/linuxbrew/.linuxbrew/bin",
-];
-
-/// The same in home folders.
-const HOME_PROGRAM_FOLDERS: [&str; 7] = [
-    ".local/bin",
-    "bin",
-    ".cargo/bin",
-    ".linuxbrew/bin",
-    ".local/share/flatpak/exports/bin",
-    ".local/state/nix/profile/bin",
-    ".nix-profile/bin",
-];
 
 /// The keys of `[Desktop Entry]` that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,12 +57,18 @@ impl<'a> DesktopFile<'a> {
         if !self.try_exec.is_empty() {
             return unescape(self.try_exec);
         }
-        let mut words = words(self.exec, true).into_iter();
-        let first = words.next().unwrap_or_default();
-        if !matches!(first.as_str(), "env" | "/usr/bin/env") {
-            return first;
+        self.command().into_iter().next().unwrap_or_default()
+    }
+
+    /// The program that is started, with its arguments.
+    pub(super) fn command(&self) -> Vec<String> {
+        let mut words = words(self.exec, true);
+        if matches!(words.first().map(String::as_str), Some("env" | "/usr/bin/env")) {
+            let is_program = |word: &String| !word.contains('=') && !word.starts_with('-');
+            let start = words.iter().skip(1).position(is_program).map_or(words.len(), |start| start + 1);
+            words.drain(..start);
         }
-        words.find(|word| !word.contains('=') && !word.starts_with('-')).unwrap_or_default()
+        words
     }
 
     /// The web app that this entry opens, as an identifier of the namespace `web-app`.
@@ -128,63 +101,21 @@ pub(super) fn web_app_in(words: &[String]) -> Option<String> {
 /// `host/path` of a web address, with at most two steps of the path and nothing of what may be
 /// personal: no user, no query, no deeper path.
 pub(super) fn address(url: &str) -> Option<String> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let (scheme, rest) = url.split_once("://")?;
+    let port = match scheme.to_ascii_lowercase().as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = host.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+    let host = host.strip_suffix(port).unwrap_or(&host);
     let steps: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).take(2).collect();
     let open = path.ends_with('/') && path.split('/').filter(|step| !step.is_empty()).count() <= 2;
     let slash = if steps.is_empty() { "" } else { "/" };
     let end = if open && !steps.is_empty() { "/" } else { "" };
     (!host.is_empty()).then(|| format!("{host}{slash}{}{end}", steps.join("/")))
-}
-
-/// Whether the program that an entry needs is there. `dir`: the folder that holds the entry.
-pub(super) fn program_exists(
-    look: &mut Look<'_>,
-    user: Option<&User>,
-    dir: &Path,
-    file: &DesktopFile<'_>,
-) -> bool {
-    if let Some(app) = file.flatpak.filter(|app| !app.contains('/')) {
-        // `flatpak` itself is there even when the application is not.
-        let system = look.host().lexical("/var/lib/flatpak/app").join(app);
-        let own = user.map(|user| user.home.join(".local/share/flatpak/app").join(app));
-        return look.has(&system, "current") || own.is_some_and(|own| look.has(&own, "current"));
-    }
-    let program = file.program();
-    if program.is_empty() {
-        return true;
-    }
-    let path = Path::new(&program);
-    if program.starts_with('/') {
-        let (Some(parent), Some(name)) =
-            (path.parent().and_then(Path::to_str), path.file_name().and_then(|n| n.to_str()))
-        else {
-            return true;
-        };
-        let parent = look.host().lexical(parent);
-        return look.has(&parent, name);
-    }
-    // Relative paths are not allowed; nothing can be said about them.
-    if program.contains('/') {
-        return true;
-    }
-    for folder in PROGRAM_FOLDERS {
-        let folder = look.host().lexical(folder);
-        if look.has(&folder, &program) {
-            return true;
-        }
-    }
-    // Wherever a product has its `share/applications`, its programs are in the `bin` beside `share`.
-    let share = dir.ancestors().find(|folder| folder.ends_with("share/applications"));
-    let prefix = share.and_then(|folder| folder.ancestors().nth(2)).map(|prefix| prefix.join("bin"));
-    if prefix.is_some_and(|beside| look.has(&beside, &program)) {
-        return true;
-    }
-    user.is_some_and(|user| {
-        HOME_PROGRAM_FOLDERS.iter().any(|folder| look.has(&user.home.join(folder), &program))
-    })
 }
 
 /// The words of a command line: quoted parts are one word. In an `Exec` line a backslash takes the next character
@@ -267,6 +198,17 @@ mod tests {
             let file = DesktopFile { exec, ..DesktopFile::default() };
             assert_eq!(file.program(), program, "{exec}");
         }
+    }
+
+    #[test]
+    fn an_address_is_the_same_however_its_beginning_is_written() {
+        for url in
+            ["https://web.whatsapp.com:443/", "HTTPS://Web.WhatsApp.com", "http://x@web.whatsapp.com:80/?q"]
+        {
+            assert_eq!(address(url).as_deref(), Some("web.whatsapp.com"), "{url}");
+        }
+        assert_eq!(address("https://chat.example:8443/x").as_deref(), Some("chat.example:8443/x"));
+        assert_eq!(address("ftp://web.whatsapp.com"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use super::budget::Budget;
 use super::desktop_file::{DesktopFile, FILE_MAX};
 use crate::scan::formats::appstream::Component;
 use crate::scan::host::{Host, User};
@@ -51,8 +52,13 @@ impl Source for Flatpak {
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
-        let home = users.iter().map(|user| user.home.join(HOME).join("app"));
-        std::iter::once(host.path(&format!("{SYSTEM}/app"))).chain(home).collect()
+        // After every change flatpak touches `.changed` in the folder of the installation.
+        let mut installations = vec![host.path(SYSTEM)];
+        installations.extend(users.iter().map(|user| user.home.join(HOME)));
+        let further = further_installations(&mut Look::new(host, &users));
+        installations.extend(further.iter().map(|base| host.path(base)));
+        let app = installations.iter().map(|base| base.join("app")).collect::<Vec<_>>();
+        installations.into_iter().chain(app).collect()
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
@@ -80,6 +86,8 @@ fn read_installation(
     installed: &mut BTreeSet<String>,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
+    // Of this only the bytes count: one large file may have many names.
+    let mut budget = Budget::of(APPS_MAX, APPS_MAX);
     for id in look.folders(app, APPS_MAX) {
         let active = app.join(&id).join("current/active");
         if !look.is_dir(&active) {
@@ -92,11 +100,11 @@ fn read_installation(
             format!("files/share/metainfo/{id}.metainfo.xml"),
             format!("files/share/appdata/{id}.appdata.xml"),
         ];
-        let xml = paths.iter().find_map(|path| look.peek(&active.join(path), METAINFO_MAX));
+        let xml = paths.iter().find_map(|path| budget.peek(look, &active.join(path), METAINFO_MAX));
         let xml = xml.unwrap_or_default();
         let component = Component::parse(&xml);
         let path = active.join(format!("export/share/applications/{id}.desktop"));
-        let bytes = look.peek(&path, FILE_MAX).unwrap_or_default();
+        let bytes = budget.peek(look, &path, FILE_MAX).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let entry = DesktopFile::parse(&text).unwrap_or_default();
         // The entry says what the desktop's menus go by; a program without one says it here.

@@ -5,7 +5,7 @@
 //! rest of the store is never listed: it holds what other packages need, and what nobody uses any more.
 //! Store objects never change, so only the links that lead into the store are noted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use offchannel_shared::device::Platform;
@@ -14,6 +14,7 @@ use offchannel_shared::namespace::Namespace;
 use serde::Deserialize;
 
 use super::json_stream::each;
+use crate::platform::files::owner;
 use crate::scan::formats::nix::{for_each_name, name_and_version, object};
 use crate::scan::host::Host;
 use crate::scan::look::{Kind, Look};
@@ -28,6 +29,9 @@ const OWN_MAX: usize = 16;
 
 /// Most programs of one profile that are looked at; a desktop has 2,000.
 const ENTRIES_MAX: usize = 16_384;
+
+/// Most programs of all profiles of one user, or of the system.
+const ALL_MAX: usize = 32_768;
 
 /// Largest manifest that is read; one with a hundred packages has 100 kB.
 const MANIFEST_MAX: u64 = 4 * 1024 * 1024;
@@ -94,12 +98,13 @@ impl Source for Nix {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
-        let mut profiles = Profiles { done: BTreeSet::new(), found };
+        let mut profiles = Profiles { done: BTreeSet::new(), entries: BTreeMap::new(), found };
         let dir = look.system(SYSTEM);
         profiles.read_folder(look, &dir, &Scope::System);
         for user in look.folders(&dir.join("per-user"), PROFILES_MAX) {
-            let scope = scope_of(look, &user);
-            profiles.read_folder(look, &dir.join("per-user").join(user), &scope);
+            let dir = dir.join("per-user").join(&user);
+            let scope = scope_of_folder(look, &dir, &user);
+            profiles.read_folder(look, &dir, &scope);
         }
         let running = look.system(RUNNING);
         profiles.read(look, &running, &Scope::System);
@@ -123,9 +128,27 @@ fn scope_of(look: &mut Look<'_>, name: &str) -> Scope {
     user.map_or_else(|| look.host().scope_of(name.as_bytes()), |user| user.scope.clone())
 }
 
+/// The scope of the user with a folder among those of users: whoever it is named after, if that user owns it or
+/// root. On older systems anybody may make a folder there; then it is its owner's. In an image that was
+/// copied the owner may be nobody of that system.
+fn scope_of_folder(look: &mut Look<'_>, dir: &Path, name: &str) -> Scope {
+    let uid = look.stat(dir).and_then(|meta| owner(&meta)).filter(|uid| *uid != 0);
+    let users = look.users();
+    let other = uid.filter(|uid| {
+        let theirs = users.iter().find(|user| user.uid == Some(*uid));
+        theirs.map_or_else(|| look.host().is_live(), |user| user.name != name)
+    });
+    match other {
+        Some(uid) => look.scope_of(uid),
+        None => scope_of(look, name),
+    }
+}
+
 struct Profiles<'f> {
     /// Which store objects were read for whom: many names lead to one profile.
     done: BTreeSet<(Scope, String)>,
+    /// How many programs of each were looked at.
+    entries: BTreeMap<Scope, usize>,
     found: &'f mut dyn FnMut(&Artefact<'_>),
 }
 
@@ -170,7 +193,10 @@ impl Profiles<'_> {
             // With a single package in it the folder is that of the package.
             follow(look, &mut dir, &mut packages);
             let dir = look.host().lexical(&dir.to_string_lossy());
-            for entry in look.list(&dir, ENTRIES_MAX) {
+            let entries = self.entries.entry(scope.clone()).or_default();
+            let listed = look.list(&dir, ENTRIES_MAX.min(ALL_MAX.saturating_sub(*entries)));
+            *entries += listed.len();
+            for entry in listed {
                 if entry.kind == Kind::Link {
                     let real = dir.strip_prefix(look.host().root()).unwrap_or(&dir);
                     follow(look, &mut Path::new("/").join(real).join(&entry.name), &mut packages);

@@ -54,11 +54,19 @@ impl Source for Pacman {
                 if !matches!(entry.kind, Kind::Dir | Kind::Link) {
                     continue;
                 }
-                let path = dir.join(&entry.name).join("desc");
+                let folder = dir.join(&entry.name);
+                let path = folder.join("desc");
                 let mut desc = look.peek(&path, DESC_MAX).unwrap_or_default();
                 if Package::parse(&desc).is_none() {
                     // Just being written, perhaps: noted, to be looked at again when it has changed.
-                    desc = look.read_head(&path, DESC_MAX).unwrap_or_default();
+                    let Some(again) = look.read_head(&path, DESC_MAX) else {
+                        // Said already if it is closed to us; the whole folder may be gone meanwhile.
+                        if look.is_dir(&folder) && !look.has(&folder, "desc") {
+                            look.trouble(Trouble::Malformed);
+                        }
+                        continue;
+                    };
+                    desc = again;
                 }
                 let Some(package) = Package::parse(&desc) else {
                     look.trouble(Trouble::Malformed);

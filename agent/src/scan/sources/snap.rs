@@ -45,7 +45,9 @@ impl Source for Snap {
     }
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
-        std::iter::once(PACKAGES).chain(MOUNTS).map(|folder| host.path(folder)).collect()
+        // A mounted snap changes nothing in the folder of mounts; its programs are linked in `bin`.
+        let folders = [PACKAGES, "/snap/bin", "/var/lib/snapd/snap/bin"].into_iter().chain(MOUNTS);
+        folders.map(|folder| host.path(folder)).collect()
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {

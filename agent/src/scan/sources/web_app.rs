@@ -19,7 +19,10 @@ use offchannel_shared::namespace::{Namespace, is_chromium_id};
 use serde::Deserialize;
 
 use super::browsers::chromium_profiles;
-use super::desktop_file::{DesktopFile, FILE_MAX, address, program_exists};
+use super::budget::Budget;
+use super::desktop_entry::OF_WEB_APPS;
+use super::desktop_file::{DesktopFile, FILE_MAX, address};
+use super::desktop_program::program_exists;
 use super::json_stream::each;
 use super::{start_menu, web_bundles};
 use crate::scan::host::{Host, User};
@@ -31,12 +34,18 @@ use crate::scan::user_dirs;
 /// Most entries of one folder that are looked at.
 const ENTRIES_MAX: usize = 4096;
 
+/// Most entries of one user's folders together; a large desktop has 1,000.
+const ALL_MAX: usize = 16_384;
+
 /// Largest configuration of PWAsForFirefox that is read; it holds the manifests of all apps, each of some
 /// kilobytes.
 const CONFIG_MAX: u64 = 4 * 1024 * 1024;
 
 /// Where menu entries and shortcuts of one user lie.
-const ENTRIES: [&str; 2] = [".local/share/applications", "Desktop"];
+const ENTRIES: [&str; 2] = [OF_WEB_APPS, "Desktop"];
+
+/// Most folders of one user in which they are looked for.
+const FOLDERS_MAX: usize = 16;
 
 /// In a profile of a Chromium-family browser: one folder for each installed web app.
 const RESOURCES: &str = "Web Applications/Manifest Resources";
@@ -139,11 +148,13 @@ impl Source for WebApp {
 /// Answers the web apps that entries of the user's menu and desktop open, if they work.
 fn read_entries(look: &mut Look<'_>, user: &User, found: &mut dyn FnMut(&Artefact<'_>)) -> BTreeSet<String> {
     let mut in_menu = BTreeSet::new();
+    let mut budget = Budget::of(FOLDERS_MAX, ALL_MAX);
     for folder in user_dirs::localised(look, user, &ENTRIES) {
         let dir = look.home(user, &folder);
-        for entry in look.list(&dir, ENTRIES_MAX) {
+        for entry in budget.list(look, &dir, ENTRIES_MAX) {
             if entry.name.ends_with(".desktop") {
-                in_menu.extend(read_entry(look, user, &dir, &entry.name, found));
+                let bytes = budget.read(look, &dir.join(&entry.name), FILE_MAX).unwrap_or_default();
+                in_menu.extend(read_entry(look, user, &dir, &bytes, found));
             }
         }
     }
@@ -171,11 +182,10 @@ fn read_entry(
     look: &mut Look<'_>,
     user: &User,
     dir: &Path,
-    name: &str,
+    bytes: &[u8],
     found: &mut dyn FnMut(&Artefact<'_>),
 ) -> Option<String> {
-    let bytes = look.read(&dir.join(name), FILE_MAX)?;
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes);
     let file = DesktopFile::parse(&text)?;
     let web_app = file.web_app()?;
     let works = program_exists(look, Some(user), dir, &file);

@@ -9,7 +9,7 @@ use super::drive::Drive;
 use super::uninstall::read_entries;
 use crate::scan::formats::wine_reg::Tree;
 use crate::scan::host::{Host, User};
-use crate::scan::look::{Kind, Look};
+use crate::scan::look::Look;
 use crate::scan::registry;
 use crate::scan::source::Source;
 use crate::scan::trouble::Trouble;
@@ -42,6 +42,9 @@ const PROTON: &str = "steamapps/compatdata";
 
 /// Most prefixes in one folder.
 const PREFIXES_MAX: usize = 512;
+
+/// Most prefixes of one user, of those in folders, that are watched; the others are read with the next full scan.
+const WATCHED_MAX: usize = 64;
 
 /// Largest registry file; a new prefix has 2 to 4 MB.
 const REGISTRY_MAX: u64 = 64 * 1024 * 1024;
@@ -80,11 +83,18 @@ impl Source for Wine {
 
     fn watch(&self, host: &Host) -> Vec<PathBuf> {
         let users = host.users();
+        let mut look = Look::new(host, &users);
+        let mut dirs = Vec::new();
         // Wine writes a prefix's registry anew when its last program ends.
-        users
-            .iter()
-            .flat_map(|user| PREFIXES.iter().chain(&FOLDERS).map(|folder| user.folder(folder)))
-            .collect()
+        for user in &users {
+            dirs.extend(PREFIXES.iter().chain(&FOLDERS).map(|folder| user.folder(folder)));
+            let folders = FOLDERS.iter().map(|folder| user.folder(folder));
+            let prefixes = folders.flat_map(|folder| {
+                look.folders(&folder, PREFIXES_MAX).into_iter().map(move |name| folder.join(name))
+            });
+            dirs.extend(prefixes.take(WATCHED_MAX));
+        }
+        dirs
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
@@ -116,11 +126,8 @@ impl Source for Wine {
 
 /// Whether a folder is there itself and not as a link to another of them.
 fn is_own(look: &mut Look<'_>, parent: &Path, name: &str) -> bool {
-    look.is_dir(&parent.join(name))
-        && !look
-            .list_some(parent, PREFIXES_MAX)
-            .iter()
-            .any(|entry| entry.name == name && entry.kind == Kind::Link)
+    let folder = parent.join(name);
+    look.is_dir(&folder) && look.read_link(&folder).is_none()
 }
 
 fn read_prefix(
