@@ -4,10 +4,12 @@
 //! can add an organisation's own entries; they win over the built-in ones, so that a mistake in
 //! ours can be put right without a new agent.
 
+mod address;
 pub mod entry;
 mod matcher;
 mod recognise;
 mod table;
+mod version;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -167,7 +169,7 @@ impl Table {
                 if *namespace == Namespace::WebApp && !pattern.name().starts_with('*') {
                     self.rows.push(OwnRow {
                         namespace: *namespace,
-                        name: matcher::chromium_app_id(pattern.name()),
+                        name: address::chromium_app_id(pattern.name()),
                         publisher: None,
                         versioned: false,
                         app,
