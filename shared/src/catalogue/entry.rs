@@ -70,7 +70,7 @@ pub struct Entry {
     pub kind: AppKind,
     /// What it talks to, sorted.
     pub networks: Vec<String>,
-    /// Whether the network's own vendor makes it.
+    /// Whether the vendor of one of its networks makes it; an open protocol (IRC, Matrix, SIP, XMPP) has none.
     pub official: bool,
     /// Where people can read about it.
     pub homepage: String,

@@ -35,7 +35,7 @@ pub struct App {
     pub kind: AppKind,
     /// What it talks to, sorted.
     pub networks: Cow<'static, [Cow<'static, str>]>,
-    /// Whether the network's own vendor makes it.
+    /// Whether the vendor of one of its networks makes it; an open protocol (IRC, Matrix, SIP, XMPP) has none.
     pub official: bool,
     /// Where people can read about it.
     pub homepage: Cow<'static, str>,
