@@ -182,6 +182,16 @@ mod tests {
         ] {
             assert_eq!(contains_words(publisher, wanted), fits, "{publisher}");
         }
+        let catalogue = Catalogue::built_in();
+        for (name, publisher, app) in [
+            ("Zoom (64-bit)", "Zoom Video Communications, Inc.", Some("zoom")),
+            ("Zoom", "Zoomer Optics", None),
+            ("Session 1.16.11", "Session Foundation", Some("session")),
+            ("Session", "Session Recorder Ltd", None),
+        ] {
+            let found = catalogue.find(Namespace::WindowsUninstall, name, Some(publisher));
+            assert_eq!(found.map(|app| app.id.as_ref()), app, "{name} by {publisher}");
+        }
     }
 
     #[test]
