@@ -19,7 +19,6 @@ const PLACES: &[(Platform, &str)] = &[
     (Platform::Linux, "etc/flatpak/installations.d/x.conf"),
     (Platform::Linux, "var/lib/dpkg/status"),
     (Platform::Linux, "usr/share/applications/x.desktop"),
-    (Platform::Linux, "usr/share/metainfo/x.metainfo.xml"),
     (Platform::Linux, "snap/x/current/meta/snap.yaml"),
     (Platform::Linux, "snap/x/current/meta/gui/x.desktop"),
     (Platform::Linux, "var/lib/flatpak/app/x.y.z/current/active/export/share/metainfo/x.y.z.metainfo.xml"),
@@ -35,7 +34,6 @@ const PLACES: &[(Platform, &str)] = &[
     (Platform::Linux, "home/alice/.wine/user.reg"),
     (Platform::Macos, "Applications/x.app/Contents/Info.plist"),
     (Platform::Macos, "Applications/x.app/Wrapper/iTunesMetadata.plist"),
-    (Platform::Macos, "opt/homebrew/Caskroom/x/.metadata/INSTALL_RECEIPT.json"),
     (Platform::Macos, "var/db/receipts/x.plist"),
     (Platform::Windows, "Users/alice/NTUSER.DAT"),
     (Platform::Windows, "Windows/System32/config/SOFTWARE"),
@@ -46,7 +44,8 @@ const PLACES: &[(Platform, &str)] = &[
 static TREES: LazyLock<Vec<(Platform, PathBuf, PathBuf)>> = LazyLock::new(|| {
     // In memory where that can be had: a file is written for every input.
     let base = ["/dev/shm", "/tmp"].into_iter().find(|dir| fs::metadata(dir).is_ok()).unwrap_or(".");
-    let base = tempfile::tempdir_in(base).expect("a temporary folder").keep();
+    // `run` removes it: a target is ended and never returns.
+    let base = PathBuf::from(base).join(format!("offchannel-fuzz-{}", std::process::id()));
     let tree = |(index, (platform, place)): (usize, &(Platform, &str))| {
         let root = base.join(index.to_string());
         let file = root.join(place);

@@ -1,7 +1,7 @@
 //! Which device a command looks at: this one, or a folder that stands for one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use offchannel_shared::device::Platform;
@@ -15,7 +15,7 @@ pub struct PlaceArgs {
     /// Folder that stands for the device's root: a mounted disk image, a chroot [default: this machine].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// The operating system that is in it: linux, macos or windows [default: linux, or that of this machine].
+    /// The operating system that is in it: linux, macos or windows [default: what the folder looks like].
     #[arg(long, value_name = "NAME", value_parser = computer)]
     platform: Option<Platform>,
 }
@@ -52,7 +52,10 @@ impl PlaceArgs {
             None => None,
         };
         Ok(match root {
-            Some(root) => Host::at(root, self.platform.unwrap_or(Platform::Linux)),
+            Some(root) => {
+                let platform = self.platform.unwrap_or_else(|| platform_of(&root));
+                Host::at(root, platform)
+            }
             None => {
                 let host = Host::live();
                 match self.platform {
@@ -63,6 +66,19 @@ impl PlaceArgs {
                 }
             }
         })
+    }
+}
+
+/// The system that a folder holds, by a folder that no other has: a scan for the wrong one finds nothing, and
+/// nobody should take that for a clean device.
+fn platform_of(root: &Path) -> Platform {
+    // Windows takes no notice of case, and images are written in any.
+    let windows = ["Windows/System32", "WINDOWS/system32", "Windows/system32", "WINDOWS/System32"];
+    let has = |folder: &str| root.join(folder).is_dir();
+    match (windows.into_iter().any(has), has("System/Library/CoreServices")) {
+        (true, _) => Platform::Windows,
+        (false, true) => Platform::Macos,
+        (false, false) => Platform::Linux,
     }
 }
 

@@ -2,10 +2,15 @@
 //!
 //! Neither command lines nor environments are read; they hold secrets.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
+
+/// Processes of Windows that have no program (Microsoft, "Minimal process", and what its Task Manager shows).
+const WITHOUT_PROGRAM: [&str; 6] =
+    ["MemCompression", "Memory Compression", "Registry", "Secure System", "vmmem", "vmmemWSL"];
 
 /// A running program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
         |process: &sysinfo::Process| matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead);
     let in_kernel = |process: &sysinfo::Process| {
         let parent = process.parent().map(|parent| parent.as_u32());
-        process.exe().is_none() && is_of_kernel(process.pid().as_u32(), parent)
+        process.exe().is_none() && is_of_kernel(process.pid().as_u32(), parent, process.name())
     };
     let processes = system.processes().values().filter(|process| !in_kernel(process) && !ended(process));
     let running = processes.filter_map(|process| {
@@ -56,12 +61,13 @@ pub fn running() -> Result<Vec<Process>, ProcessesError> {
 }
 
 /// Whether a process without a program is the kernel's own. Linux: kthreadd is process 2 and the parent of all
-/// other kernel threads. macOS: `kernel_task` is process 0. Windows: idle time and the kernel are 0 and 4.
-fn is_of_kernel(pid: u32, parent: Option<u32>) -> bool {
+/// other kernel threads. macOS: `kernel_task` is process 0. Windows: idle time and the kernel are 0 and 4, and some are
+/// made by these without a program.
+fn is_of_kernel(pid: u32, parent: Option<u32>, name: &OsStr) -> bool {
     if cfg!(target_os = "linux") {
         pid == 2 || parent == Some(2)
     } else if cfg!(windows) {
-        pid == 0 || pid == 4
+        pid == 0 || pid == 4 || WITHOUT_PROGRAM.iter().any(|known| name == *known)
     } else {
         pid == 0
     }

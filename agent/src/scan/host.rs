@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use offchannel_shared::device::{DeviceFacts, Platform};
 use offchannel_shared::inventory::Scope;
 
+use super::any_case::Names;
 use super::host_macos;
 use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
@@ -20,9 +22,6 @@ const LINKS_MAX: usize = 40;
 /// Largest small system file that is read.
 const SMALL: u64 = 64 * 1024;
 
-/// Most entries of a folder among which a name in another case is looked for; `System32` has some thousands.
-const FOLDER_MAX: usize = 65_536;
-
 /// A device to look at.
 #[derive(Debug)]
 pub struct Host {
@@ -31,6 +30,7 @@ pub struct Host {
     live: bool,
     machine_id: String,
     pseudonyms: Pseudonyms,
+    names: Mutex<Names>,
 }
 
 /// A user of the device.
@@ -75,10 +75,14 @@ impl Host {
     }
 
     fn new(root: PathBuf, platform: Platform, live: bool) -> Self {
-        let mut host =
-            Self { root, platform, live, machine_id: String::new(), pseudonyms: Pseudonyms::new("") };
-        let id = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().find_map(|path| host.line(path));
-        let id = id
+        let (machine_id, pseudonyms) = (String::new(), Pseudonyms::new(""));
+        let mut host = Self { root, platform, live, machine_id, pseudonyms, names: Mutex::default() };
+        // Elsewhere these are files that anybody may have made.
+        let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+        let files = files.iter().filter(|_| !matches!(platform, Platform::Macos | Platform::Windows));
+        let id = files
+            .filter_map(|path| host.line(path))
+            .next()
             .or_else(|| if live { machine_of_system::id() } else { host.of_registry(registry::machine_id) });
         // systemd writes this word into images that have not been started yet (machine-id(5)).
         host.machine_id = id.filter(|id| id != "uninitialized").unwrap_or_default();
@@ -112,13 +116,11 @@ impl Host {
         }
     }
 
-    /// Where a path that Windows knows as `C:\\folder\\file` is, under the root. `None` for what lies on another
-    /// drive or on the network, or is no full path: nothing can be said about it.
-    pub fn windows_path(&self, text: &str) -> Option<PathBuf> {
-        let rest = text.strip_prefix(['C', 'c'])?.strip_prefix(":\\")?;
-        let parts = rest.split('\\').filter(|part| !part.is_empty() && *part != ".");
-        let plain = rest.split('\\').all(|part| part != ".." && !part.contains(['/', ':']));
-        plain.then(|| parts.fold(self.root.clone(), |path, part| path.join(part)))
+    /// The letter of the drive that Windows is installed on; an image does not say it, and it is C nearly always.
+    pub(super) fn drive(&self) -> char {
+        let root = self.root.to_str().filter(|_| self.live).and_then(|root| root.split_once(':'));
+        let letter = root.and_then(|(letter, _)| letter.chars().next().filter(|_| letter.len() == 1));
+        letter.unwrap_or('C')
     }
 
     /// All users: those of the password file who are people, and the owners of the folders in `/home`.
@@ -202,7 +204,7 @@ impl Host {
                 }
                 Ok(_) => {}
                 Err(error) if is_absence(&error) => {
-                    if let Some(name) = self.name_in_any_case(&real) {
+                    if let Some(name) = self.name_in_any_case(&real)? {
                         real.set_file_name(name);
                         // It is there, and may be a link.
                         if std::fs::symlink_metadata(&real).is_ok_and(|meta| meta.is_symlink()) {
@@ -218,16 +220,22 @@ impl Host {
         Ok(real)
     }
 
-    /// The name in the same folder that differs from this path's only in case: Windows takes no notice of it,
-    /// the system that an image is mounted on may.
-    pub(super) fn name_in_any_case(&self, path: &Path) -> Option<OsString> {
+    /// The name in the same folder of an image of Windows that differs from this path's only in case.
+    pub(super) fn name_in_any_case(&self, path: &Path) -> io::Result<Option<OsString>> {
         if self.live || self.platform != Platform::Windows {
-            return None;
+            return Ok(None);
         }
-        let name = path.file_name()?.to_str()?;
-        let listing = std::fs::read_dir(path.parent()?).ok()?;
-        let mut names = listing.take(FOLDER_MAX).filter_map(|entry| Some(entry.ok()?.file_name()));
-        names.find(|other| other.to_str().is_some_and(|other| is_same_in_any_case(other, name)))
+        self.any_name_in_any_case(path)
+    }
+
+    /// The same on a system that takes notice of case.
+    pub(super) fn any_name_in_any_case(&self, path: &Path) -> io::Result<Option<OsString>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).find(path)
+    }
+
+    /// Forgets the names that were looked for in any case.
+    pub(super) fn forget_names(&self) {
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Names::default();
     }
 
     /// The first line of a small file.
@@ -274,11 +282,6 @@ impl Host {
         };
         name.to_owned()
     }
-}
-
-/// Whether two names are the same on a file system that takes no notice of case.
-fn is_same_in_any_case(a: &str, b: &str) -> bool {
-    a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
 }
 
 /// Whether an error says that there is nothing, rather than that one may not look.

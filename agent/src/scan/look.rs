@@ -4,6 +4,7 @@
 //! everything that could not be read. Never follows a link out of an image, never opens anything but
 //! regular files, and reads nothing without a limit.
 
+mod any_case;
 mod list;
 mod peek;
 
@@ -53,6 +54,8 @@ pub struct Look<'a> {
 impl<'a> Look<'a> {
     /// A look at this host.
     pub(super) fn new(host: &'a Host, users: &'a [User]) -> Self {
+        // Each look has its own bound.
+        host.forget_names();
         Self {
             host,
             users,
@@ -199,12 +202,23 @@ impl<'a> Look<'a> {
             true => self.has_entry(dir, name),
             false => Ok(false),
         });
-        asked.unwrap_or_else(|error| !is_absence(&error))
+        asked.unwrap_or_else(|error| {
+            if error.kind() == io::ErrorKind::QuotaExceeded {
+                self.trouble(Trouble::of(&error));
+            }
+            !is_absence(&error)
+        })
     }
 
     fn has_entry(&mut self, dir: &Path, name: &str) -> io::Result<bool> {
         let place = self.real(dir)?.join(name);
-        if !std::fs::symlink_metadata(&place)?.is_symlink() {
+        let mut there = std::fs::symlink_metadata(&place);
+        if there.as_ref().is_err_and(is_absence)
+            && let Some(name) = self.host.name_in_any_case(&place)?
+        {
+            there = std::fs::symlink_metadata(place.with_file_name(name));
+        }
+        if !there?.is_symlink() {
             return Ok(true);
         }
         let (real, there) = self.locate(&dir.join(name))?;
@@ -356,7 +370,7 @@ impl<'a> Look<'a> {
         }
         let mut there = std::fs::symlink_metadata(&real);
         if there.as_ref().is_err_and(is_absence)
-            && let Some(name) = self.host.name_in_any_case(&real)
+            && let Some(name) = self.host.name_in_any_case(&real)?
         {
             real.set_file_name(name);
             there = std::fs::symlink_metadata(&real);

@@ -1,8 +1,10 @@
 //! Scanning: sources find artefacts, the catalogue recognises sightings.
 
+mod any_case;
 pub mod formats;
 pub mod host;
 mod host_macos;
+mod kept;
 pub mod look;
 mod pseudonym;
 mod registry;
@@ -14,4 +16,5 @@ pub mod source;
 pub mod sources;
 mod trouble;
 mod user_dirs;
+mod user_folders;
 mod users;

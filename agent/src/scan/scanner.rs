@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use offchannel_shared::catalogue::{Catalogue, Recognised};
 use offchannel_shared::inventory::{Health, Inventory, Sighting, SourceHealth, Unlisted};
-use offchannel_shared::wire::SIGHTINGS_MAX;
 
 use super::host::Host;
+use super::kept::Kept;
 use super::look::Look;
 use super::seen::Seen;
 use super::source::Source;
@@ -22,7 +22,7 @@ pub struct Scanner {
     host: Host,
     users: Survey,
     users_at: Option<i64>,
-    kept: BTreeMap<&'static str, Kept>,
+    kept: BTreeMap<&'static str, Last>,
 }
 
 /// What a scan found.
@@ -49,7 +49,7 @@ pub struct SourceRun {
 
 /// What a source found last.
 #[derive(Debug)]
-struct Kept {
+struct Last {
     seen: Seen,
     at: i64,
     sightings: Vec<Sighting>,
@@ -137,51 +137,24 @@ impl Scanner {
         self.users_at = Some(at);
     }
 
-    fn run(&self, source: &dyn Source, catalogue: &Catalogue, clock: &Clock) -> Kept {
+    fn run(&self, source: &dyn Source, catalogue: &Catalogue, clock: &Clock) -> Last {
         let at = clock.now().as_microsecond();
         let mut look = Look::new(&self.host, &self.users.users).with_user_troubles(&self.users.troubles);
-        let (mut sightings, mut unlisted, mut artefacts) = (BTreeSet::new(), BTreeSet::new(), 0);
-        let mut cut = false;
+        let (mut sightings, mut unlisted, mut artefacts) = (Kept::default(), Kept::default(), 0);
         source.collect(&mut look, &mut |artefact| {
             artefacts += 1;
             match catalogue.recognise(source.id(), artefact) {
-                Recognised::Listed(sighting) => cut |= keep(&mut sightings, sighting),
-                Recognised::Unlisted(messenger) => cut |= keep(&mut unlisted, messenger),
+                Recognised::Listed(sighting) => sightings.keep(sighting),
+                Recognised::Unlisted(messenger) => unlisted.keep(messenger),
                 Recognised::Nothing => {}
             }
         });
-        if cut {
+        if sightings.is_cut() || unlisted.is_cut() {
             look.elsewhere("messaging apps");
             look.trouble(Trouble::TooMany);
         }
         let health = look.health();
         let (seen, _) = look.into_parts();
-        let (sightings, unlisted) = (sightings.into_iter().collect(), unlisted.into_iter().collect());
-        Kept { seen, at, sightings, unlisted, health, artefacts }
-    }
-}
-
-/// Keeps one more of what a source found, and no more than a report holds: users make as many entries
-/// as they like. Those that come first in the order of reports stay, whatever order they are found in.
-/// Answers whether one had to go.
-fn keep<T: Ord>(kept: &mut BTreeSet<T>, one: T) -> bool {
-    kept.insert(one);
-    kept.len() > SIGHTINGS_MAX && kept.pop_last().is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_kept_is_bounded_and_does_not_depend_on_the_order() {
-        let (mut up, mut down) = (BTreeSet::new(), BTreeSet::new());
-        let cut = (0..SIGHTINGS_MAX).any(|n| keep(&mut up, n)) || keep(&mut up, 0);
-        assert!(!cut, "a duplicate takes no room");
-        assert!(keep(&mut up, SIGHTINGS_MAX));
-        for n in (0..=SIGHTINGS_MAX).rev() {
-            keep(&mut down, n);
-        }
-        assert_eq!((up.len(), &up), (SIGHTINGS_MAX, &down));
+        Last { seen, at, sightings: sightings.into_all(), unlisted: unlisted.into_all(), health, artefacts }
     }
 }

@@ -13,7 +13,7 @@ use offchannel_shared::inventory::{Health, Scope};
 pub enum Trouble {
     /// The system refuses.
     Denied,
-    /// A folder holds more than is looked at.
+    /// There is more than is looked at.
     TooMany,
     /// A file is larger than is read.
     TooBig,
@@ -21,6 +21,8 @@ pub enum Trouble {
     Malformed,
     /// The last changes of a file were begun and not written.
     Unfinished,
+    /// It lies on another drive than the image.
+    OtherDrive,
     /// The storage fails, links lead in a circle, or anything else.
     Unreadable,
 }
@@ -33,6 +35,7 @@ impl Trouble {
             io::ErrorKind::PermissionDenied => Self::Denied,
             io::ErrorKind::InvalidData => Self::Malformed,
             io::ErrorKind::FileTooLarge => Self::TooBig,
+            io::ErrorKind::QuotaExceeded => Self::TooMany,
             _ => Self::Unreadable,
         }
     }
@@ -44,6 +47,7 @@ impl Trouble {
             Self::TooBig => "a file is too large",
             Self::Malformed => "a file is malformed",
             Self::Unfinished => "a file lacks its last changes",
+            Self::OtherDrive => "a user's profile lies on another drive",
             Self::Unreadable => "cannot be read",
         }
     }

@@ -1,5 +1,5 @@
 //! Who uses the device. On Linux: the password file, and the folders in `/home` of users that it does not
-//! list (from a directory service, or left behind). Elsewhere: the folders in `/Users`.
+//! list (from a directory service, or left behind). Elsewhere see `user_folders`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,23 +8,19 @@ use offchannel_shared::device::Platform;
 
 use super::host::{Host, User};
 use super::look::{Kind, Look};
-use super::registry;
 use super::seen::Seen;
 use super::trouble::Troubles;
+use super::user_folders;
 use crate::platform::files::owner;
 
 /// Largest password file that is read.
 const PASSWD_MAX: u64 = 4 * 1024 * 1024;
 
 /// Most folders in `/home` that are looked at.
-const HOMES_MAX: usize = 4096;
+pub(super) const HOMES_MAX: usize = 4096;
 
 /// `nobody`, who is no one.
 const NOBODY: u32 = 65_534;
-
-/// Folders in `/Users` that are no person's. macOS: what users share, and its guest, whose folder is emptied.
-/// Windows: what users share, the pattern of new homes, and two old names that lead to these.
-const NO_HOMES: [&str; 6] = ["All Users", "Default", "Default User", "Guest", "Public", "Shared"];
 
 /// The number from which on users are people (Linux: login.defs(5), UID_MIN; macOS: the first user of a new
 /// system has 501).
@@ -49,54 +45,9 @@ pub(super) struct Survey {
 /// Finds the users of a device.
 pub(super) fn survey(host: &Host) -> Survey {
     match host.platform() {
-        Platform::Macos | Platform::Windows => survey_folders(host),
+        Platform::Macos | Platform::Windows => user_folders::survey(host),
         Platform::Android | Platform::Ios | Platform::Linux => survey_linux(host),
     }
-}
-
-/// Those whose homes are in `/Users`, and root on macOS. Directory services make folders there as well.
-fn survey_folders(host: &Host) -> Survey {
-    let mut look = Look::new(host, &[]);
-    let mut users = Vec::new();
-    let mut user = |name: String, home: PathBuf, uid: Option<u32>| {
-        let scope = host.scope_of(name.as_bytes());
-        users.push(User { name, uid, sid: None, home, scope });
-    };
-    look.elsewhere("home folders");
-    let root = host.path("/var/root");
-    if host.platform() == Platform::Macos && look.is_dir(&root) {
-        user("root".to_owned(), root, Some(0));
-    }
-    let base = look.system("/Users");
-    for entry in look.list(&base, HOMES_MAX) {
-        let hidden = entry.name.starts_with('.') || NO_HOMES.contains(&entry.name.as_str());
-        if hidden || matches!(entry.kind, Kind::File | Kind::Other) {
-            continue;
-        }
-        let home = host.path(&format!("/Users/{}", entry.name));
-        if let Some(uid) = owner_of_folder(&mut look, &home) {
-            user(entry.name, home, uid.filter(|_| host.platform() == Platform::Macos));
-        }
-    }
-    users.sort_by(|a, b| a.home.cmp(&b.home));
-    let (mut seen, troubles) = look.into_parts();
-    if host.platform() == Platform::Windows {
-        seen.add(name_by_registry(host, &mut users));
-    }
-    Survey { users, seen, troubles }
-}
-
-/// Notes the security identifiers of users. What cannot be read of the registry is said by the sources whose
-/// place it is.
-fn name_by_registry(host: &Host, users: &mut [User]) -> Seen {
-    let mut look = Look::new(host, &[]);
-    for (sid, folder) in registry::profiles(&mut look) {
-        let user = users.iter_mut().find(|user| user.name.to_lowercase() == folder.to_lowercase());
-        if let Some(user) = user {
-            user.sid = Some(sid);
-        }
-    }
-    look.into_parts().0
 }
 
 fn survey_linux(host: &Host) -> Survey {
@@ -149,7 +100,7 @@ fn survey_linux(host: &Host) -> Survey {
 }
 
 /// Who owns a folder, `Some(None)` where that cannot be told; `None` if it is no folder.
-fn owner_of_folder(look: &mut Look<'_>, folder: &Path) -> Option<Option<u32>> {
+pub(super) fn owner_of_folder(look: &mut Look<'_>, folder: &Path) -> Option<Option<u32>> {
     look.stat(folder).filter(|meta| meta.is_dir()).map(|meta| owner(&meta))
 }
 
@@ -232,23 +183,6 @@ mod tests {
         // Whoever runs this test owns bob's folder.
         let me = owner(&std::fs::metadata(tree.path()).unwrap()).filter(|uid| *uid > 1000 && *uid != NOBODY);
         assert_eq!(names, [("alice", Some(1000)), ("bob", me), ("root", Some(0))]);
-    }
-
-    #[test]
-    fn on_macos_and_windows_users_are_the_folders_of_people() {
-        for (platform, shared) in [
-            (Platform::Macos, ["Shared", "Guest", ".localized"]),
-            (Platform::Windows, ["Public", "Default", "All Users"]),
-        ] {
-            let tree = tempfile::tempdir().unwrap();
-            for dir in shared.iter().chain(&["alice", "bob"]) {
-                std::fs::create_dir_all(tree.path().join("Users").join(dir)).unwrap();
-            }
-            std::fs::write(tree.path().join("Users/desktop.ini"), "").unwrap();
-            let users = Host::at(tree.path().to_owned(), platform).users();
-            let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
-            assert_eq!(names, ["alice", "bob"], "{platform}");
-        }
     }
 
     #[cfg(unix)]

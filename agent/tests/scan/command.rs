@@ -48,6 +48,17 @@ fn a_tree_of_another_system_is_scanned_here() {
 }
 
 #[test]
+fn the_system_of_a_tree_is_told_by_its_folders() {
+    for (tree, platform) in
+        [("windows-uninstall", "windows"), ("macos-bundle", "macos"), ("linux-dpkg", "linux")]
+    {
+        let output = agent(&["scan", "--root", fixture(tree).to_str().unwrap(), "--format", "json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["platform"], platform, "{tree}");
+    }
+}
+
+#[test]
 fn scan_of_this_machine_works() {
     let platform = Host::live().platform();
     // A system that no source looks at is said to be none.

@@ -231,3 +231,21 @@ fn a_bundle_that_comes_or_goes_changes_the_scan() {
     assert!(watched.contains_key(&tree.path().join("Users/alice/Downloads")));
     assert!(!watched.contains_key(&tree.path().join("Users/alice")));
 }
+
+#[test]
+fn containers_of_apps_are_found_behind_many_without_a_name() {
+    let tree = mac();
+    let containers = tree.path().join("Users/alice/Library/Containers");
+    for n in 0..400 {
+        fs::create_dir_all(containers.join(format!("{n:08X}-0000-4000-8000-000000000000"))).unwrap();
+    }
+    // In whatever order the file system lists them, some lie behind.
+    let apps =
+        ["com.hnc.Discord", "org.whispersystems.signal-desktop", "com.viber.osx", "net.whatsapp.WhatsApp"];
+    for app in apps {
+        fs::create_dir_all(containers.join(app)).unwrap();
+    }
+    let scan = scan(&tree);
+    assert_eq!(identifiers(&scan), apps);
+    assert_eq!(health(&scan, "macos-bundle"), "partial: 1 home folder: too many entries");
+}

@@ -23,3 +23,5 @@ mod rpm_formats;
 mod rpm_program;
 mod sources;
 mod support;
+#[cfg(unix)]
+mod windows;

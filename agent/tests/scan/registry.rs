@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::support::{fixture, found_in, health, scan, scan_of, tree, write};
+use crate::support::{copy, fixture, found_in, health, identifiers, scan, scan_of, tree, write};
 use offchannel_agent::scan::host::Host;
 use offchannel_agent::scan::scanner::Scan;
 use offchannel_shared::catalogue::Catalogue;
@@ -57,18 +57,6 @@ fn programs_in_a_wine_prefix_are_their_user_s() {
             "telegram | Telegram Desktop | installed | 5.9.0 | alice",
         ]
     );
-}
-
-/// A copy of a tree to change.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 fn windows(root: &Path) -> Scan {
@@ -162,4 +150,15 @@ fn wine_prefixes_are_found_wherever_programs_make_them() {
     assert_eq!(found, ["HexChat 2", "LINE", "Mumble (client)", "Pidgin", "mIRC"]);
     assert_eq!(health(&scan, "wine"), "partial: 1 home folder: a file is malformed");
     assert_eq!(scan.runs.iter().find(|run| run.source == "wine").unwrap().artefacts, 5);
+}
+
+#[test]
+fn the_name_of_a_key_accuses_nobody() {
+    let tree = tree();
+    let key = "[Software\\\\Microsoft\\\\Windows\\\\CurrentVersion\\\\Uninstall\\\\Viber] 1";
+    let text = format!("WINE REGISTRY Version 2\n\n{key}\n\"DisplayName\"=\"Viber Backup Tool\"\n");
+    write(tree.path(), "home/alice/.wine/system.reg", &text);
+    let scan = scan(tree.path(), &Catalogue::built_in());
+    assert_eq!(scan.runs.iter().find(|run| run.source == "wine").unwrap().artefacts, 1);
+    assert_eq!(identifiers(&scan), [""; 0]);
 }

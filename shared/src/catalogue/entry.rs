@@ -70,7 +70,7 @@ pub struct Entry {
     pub kind: AppKind,
     /// What it talks to, sorted.
     pub networks: Vec<String>,
-    /// Whether the network's own vendor makes it.
+    /// Whether the vendor of one of its networks makes it; an open protocol (IRC, Matrix, SIP, XMPP) has none.
     pub official: bool,
     /// Where people can read about it.
     pub homepage: String,
@@ -169,15 +169,17 @@ impl Pattern {
     }
 }
 
-/// An identifier as the tables hold it and as it is looked up: in lower case where the platform takes no
-/// notice of case.
+/// An identifier as the tables hold it and as it is looked up: in lower case where case says nothing.
 pub fn canonical(namespace: Namespace, name: &str) -> Cow<'_, str> {
     let any_case = match namespace {
         // Windows.
         Namespace::Executable => {
-            name.len() > 4 && name.as_bytes()[name.len() - 4..].eq_ignore_ascii_case(b".exe")
+            let ending = name.len().checked_sub(4).and_then(|start| name.as_bytes().get(start..));
+            ending.is_some_and(|ending| ending.eq_ignore_ascii_case(b".exe"))
         }
         Namespace::Msix | Namespace::Winget => true,
+        // People and builds write the file's name as they like.
+        Namespace::Appimage => true,
         _ => false,
     };
     if any_case && name.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -1,12 +1,9 @@
 //! From identifiers to apps. Pure, and exact unless an entry says otherwise.
 
-use std::borrow::Cow;
-
-use ring::digest::{SHA256, digest};
-
 use super::entry::canonical;
 use super::table::Rows;
-use super::{App, Catalogue, Row, built_in};
+use super::version::without_version;
+use super::{App, Catalogue, Row, address, built_in};
 use crate::namespace::{Namespace, is_chromium_id};
 
 /// Longest identifier that is looked at, in bytes; no entry comes near it.
@@ -31,7 +28,10 @@ impl Catalogue {
         if identifier.len() > IDENTIFIER_MAX {
             return None;
         }
-        let name = canonical(namespace, identifier);
+        let name = match namespace {
+            Namespace::WebApp => address::bare(identifier),
+            _ => canonical(namespace, identifier),
+        };
         self.find_name(namespace, &name, publisher).or_else(|| {
             let id = chromium_shortcut(namespace, identifier)?;
             let web_app = self.find_name(Namespace::WebApp, &format!("app-id:{id}"), None);
@@ -65,9 +65,8 @@ fn find_in<'c>(rows: Rows<'c>, namespace: Namespace, name: &str, publisher: Opti
             rows.find(bare, |row| row.versioned && publisher_fits(row, publisher))
         }
         Namespace::WebApp => {
-            // `acme.example.com/x` is also any host of `*.example.com/x`.
-            let any_host = || format!("*.{}", name.split_once('.').map_or("", |(_, domain)| domain));
-            parents(name).find_map(find).or_else(|| parents(&any_host()).find_map(find))
+            let any_host = || address::parents(&address::any_host(name)?).find_map(find);
+            address::parents(name).find_map(find).or_else(any_host)
         }
         Namespace::Android
         | Namespace::Apk
@@ -113,50 +112,21 @@ fn chromium_shortcut(namespace: Namespace, identifier: &str) -> Option<&str> {
 fn publisher_fits(row: &Row<'_>, publisher: Option<&str>) -> bool {
     match (row.publisher, publisher) {
         (None, _) => true,
-        (Some(wanted), Some(publisher)) => publisher.to_lowercase().contains(wanted),
+        (Some(wanted), Some(publisher)) => contains_words(&publisher.to_lowercase(), wanted),
         (Some(_), None) => false,
     }
 }
 
-/// A display name without the version that installers append: `Caprine 2.61.0`,
-/// `Telegram Desktop version 4.9`, `Zoom (64-bit)`, `Signal-6.2.0`. `None` if it has none.
-fn without_version(name: &str) -> Option<&str> {
-    let mut rest = name.trim_end();
-    if let Some(start) = rest.rfind(" (").filter(|_| rest.ends_with(')')) {
-        rest = rest.get(..start)?.trim_end();
-    }
-    if let Some((before, last)) = rest.rsplit_once([' ', '-', '_']) {
-        let digits = last.strip_prefix('v').unwrap_or(last);
-        let version = digits.starts_with(|c: char| c.is_ascii_digit())
-            && digits.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '+'));
-        if version {
-            rest = before.trim_end_matches([' ', '-', '_']);
-            rest = rest.strip_suffix(" version").unwrap_or(rest);
-        }
-    }
-    (rest.len() < name.len() && !rest.is_empty()).then_some(rest)
-}
-
-/// An address and its parents at segment boundaries, nearest first:
-/// `discord.com/app/x`, `discord.com/app/`, `discord.com/app`, `discord.com/`, `discord.com`.
-fn parents(address: &str) -> impl Iterator<Item = &str> {
-    let cut = address.split(['?', '#']).next().unwrap_or_default();
-    let boundaries = cut.rmatch_indices('/').flat_map(|(at, _)| [at + 1, at]);
-    std::iter::once(cut.len()).chain(boundaries).filter_map(move |end| cut.get(..end))
-}
-
-/// The id that Chromium gives to a web app whose manifest id is `https://` and this address,
-/// as an identifier of the namespace `web-app`.
-///
-/// SHA-256 twice, the first 16 bytes in hexadecimal with `a` to `p` for the digits
-/// (Chromium: `components/crx_file/id_util.cc` and `chrome/browser/web_applications`).
-pub(super) fn chromium_app_id(address: &str) -> String {
-    let slash = if address.contains('/') { "" } else { "/" };
-    let once = digest(&SHA256, format!("https://{address}{slash}").as_bytes());
-    let twice = digest(&SHA256, once.as_ref());
-    let letter = |nibble: u8| char::from(b'a' + (nibble & 15));
-    let letters = twice.as_ref().iter().take(16).flat_map(|byte| [letter(byte >> 4), letter(*byte)]);
-    std::iter::once(Cow::Borrowed("app-id:")).map(Cow::into_owned).chain(letters.map(String::from)).collect()
+/// Whether the words stand in the text as words: `zoom` is in `zoom video communications`, but not in
+/// `zoomer optics`.
+fn contains_words(text: &str, words: &str) -> bool {
+    // From the CJK radicals on, scripts have no spaces between words.
+    let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && c < '\u{2E80}');
+    text.match_indices(words).any(|(start, found)| {
+        let before = text.get(..start).and_then(|before| before.chars().next_back());
+        let after = text.get(start + found.len()..).and_then(|after| after.chars().next());
+        !letter(before) && !letter(after)
+    })
 }
 
 #[cfg(test)]
@@ -198,13 +168,41 @@ mod tests {
     }
 
     #[test]
+    fn a_publisher_is_a_word_and_not_a_part_of_one() {
+        for (publisher, wanted, fits) in [
+            ("zoom video communications, inc.", "zoom", true),
+            ("zoomer optics", "zoom", false),
+            ("session recorder ltd", "cisco", false),
+            ("san francisco systems", "cisco", false),
+            ("8x8, inc.", "8x8", true),
+            ("discord inc.", "discord inc.", true),
+            ("腾讯科技(深圳)有限公司", "腾讯", true),
+            ("zoom视频通讯", "zoom", true),
+            ("", "zoom", false),
+        ] {
+            assert_eq!(contains_words(publisher, wanted), fits, "{publisher}");
+        }
+        let catalogue = Catalogue::built_in();
+        for (name, publisher, app) in [
+            ("Zoom (64-bit)", "Zoom Video Communications, Inc.", Some("zoom")),
+            ("Zoom", "Zoomer Optics", None),
+            ("Session 1.16.11", "Session Foundation", Some("session")),
+            ("Session", "Session Recorder Ltd", None),
+        ] {
+            let found = catalogue.find(Namespace::WindowsUninstall, name, Some(publisher));
+            assert_eq!(found.map(|app| app.id.as_ref()), app, "{name} by {publisher}");
+        }
+    }
+
+    #[test]
     fn versions_are_cut_only_where_the_entry_says_so() {
         let catalogue = overlay(ACME);
         let find = |name| catalogue.find(Namespace::WindowsUninstall, name, Some("Acme")).is_some();
         for name in ["Acme Chat", "Acme Chat 1.2", "Acme Chat version 4.9.1", "Acme Chat 2.0 (x64)"] {
             assert!(find(name), "{name} was missed");
         }
-        for name in ["Acme Chat Tools", "Acme Chat Tools 2", "Acme", "My Acme Chat 1.2"] {
+        for name in ["Acme Chat (Backup)", "Acme Chat Tools", "Acme Chat Tools 2", "Acme", "My Acme Chat 1.2"]
+        {
             assert!(!find(name), "{name} was accused");
         }
     }
@@ -221,7 +219,8 @@ mod tests {
         {
             assert!(!find(address), "{address} was accused");
         }
-        assert!(find(&chromium_app_id("acme.example/chat")));
+        assert!(find(&address::chromium_app_id("acme.example/chat")));
+        assert!(find("https://ACME.example/chat/room"));
     }
 
     #[test]
@@ -237,17 +236,11 @@ mod tests {
             "acme-chat.example/rooms",
             "a.b.acme-chat.example/rooms",
             "team.acme-chat.example/admin",
+            "docs.acme-chat.example/rooms",
             "x/rooms",
         ] {
             assert_eq!(find(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn the_app_id_is_the_one_that_chromium_computes() {
-        // Chromium's web_app_id_constants.h: kYoutubeAppId, for https://www.youtube.com/?feature=ytca.
-        let id = chromium_app_id("www.youtube.com/?feature=ytca");
-        assert_eq!(id, "app-id:agimnkijcaahngcdmfeangaknmldooml");
     }
 
     #[test]
@@ -277,6 +270,8 @@ mod tests {
             (Namespace::Executable, "TELEGRAM-DESKTOP", false),
             (Namespace::Msix, "5319275a.whatsappdesktop_cv1g1gvanyjgm", true),
             (Namespace::Dpkg, "Telegram-Desktop", false),
+            (Namespace::Appimage, "CAPRINE", true),
+            (Namespace::Appimage, "caprine-2.60.3", true),
         ] {
             assert_eq!(catalogue.find(namespace, name, None).is_some(), found, "{name}");
         }

@@ -4,10 +4,12 @@
 //! can add an organisation's own entries; they win over the built-in ones, so that a mistake in
 //! ours can be put right without a new agent.
 
+mod address;
 pub mod entry;
 mod matcher;
 mod recognise;
 mod table;
+mod version;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +35,7 @@ pub struct App {
     pub kind: AppKind,
     /// What it talks to, sorted.
     pub networks: Cow<'static, [Cow<'static, str>]>,
-    /// Whether the network's own vendor makes it.
+    /// Whether the vendor of one of its networks makes it; an open protocol (IRC, Matrix, SIP, XMPP) has none.
     pub official: bool,
     /// Where people can read about it.
     pub homepage: Cow<'static, str>,
@@ -167,7 +169,7 @@ impl Table {
                 if *namespace == Namespace::WebApp && !pattern.name().starts_with('*') {
                     self.rows.push(OwnRow {
                         namespace: *namespace,
-                        name: matcher::chromium_app_id(pattern.name()),
+                        name: address::chromium_app_id(pattern.name()),
                         publisher: None,
                         versioned: false,
                         app,

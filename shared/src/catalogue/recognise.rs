@@ -49,7 +49,7 @@ impl Catalogue {
     /// Says what an artefact of this source is.
     pub fn recognise(&self, source: &str, artefact: &Artefact<'_>) -> Recognised {
         let find = |name| Some((self.find_row(artefact.namespace, name, artefact.publisher)?, name));
-        let found = find(artefact.identifier).or_else(|| find(artefact.also?));
+        let found = find(artefact.identifier).or_else(|| find(second_name(artefact)?));
         if let Some(((app, row), name)) = found {
             // What follows in an address is personal: a workspace, a channel, a contact's number. The
             // name in the catalogue is all the evidence that is needed.
@@ -95,6 +95,14 @@ impl Catalogue {
     }
 }
 
+/// The second name that may stand for an artefact.
+fn second_name<'a>(artefact: &Artefact<'a>) -> Option<&'a str> {
+    // What people make with Script Editor (`com.apple.ScriptEditor.id.*`) and Automator is named by them.
+    let of_apple =
+        artefact.namespace == Namespace::MacosBundle && artefact.identifier.starts_with("com.apple.");
+    artefact.also.filter(|_| !of_apple)
+}
+
 /// A stable app id for what no entry lists: its identifier in the alphabet of slugs.
 ///
 /// `None` if the identifier has no letter or digit of that alphabet at all.
@@ -118,13 +126,19 @@ fn bare(identifier: &str) -> &str {
     identifier.strip_suffix(".desktop").unwrap_or(identifier)
 }
 
-/// At most [`TEXT_MAX`] bytes, cut between characters, without control characters.
+/// At most [`TEXT_MAX`] bytes, cut between characters, without control and invisible characters.
 fn clipped(text: &str) -> String {
     let mut end = text.len().min(TEXT_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].chars().filter(|c| !c.is_control()).collect()
+    text[..end].chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect()
+}
+
+/// Zero-width characters and those that turn the direction of writing: with them one name can be shown as
+/// another.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 #[cfg(test)]
@@ -177,6 +191,24 @@ mod tests {
             let Recognised::Listed(sighting) = found else { panic!("{address}: {found:?}") };
             assert_eq!(sighting.identifier, expected);
         }
+    }
+
+    #[test]
+    fn an_applet_is_not_the_app_that_its_user_named_it_after() {
+        let named = |identifier, also| {
+            let bundle =
+                Artefact { namespace: Namespace::MacosBundle, also: Some(also), ..artefact(identifier, "") };
+            Catalogue::built_in().recognise("macos-app", &bundle)
+        };
+        assert!(matches!(named("org.example.unknown", "WhatsApp.app"), Recognised::Listed(_)));
+        for identifier in ["com.apple.ScriptEditor.id.WhatsApp", "com.apple.automator.WhatsApp"] {
+            assert_eq!(named(identifier, "WhatsApp.app"), Recognised::Nothing, "{identifier}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_be_shown_as_another() {
+        assert_eq!(clipped("gnp.\u{202E}txt\u{200B} \u{2066}a\u{FEFF}\nb"), "gnp.txt ab");
     }
 
     proptest! {

@@ -7,6 +7,32 @@ use serde_json::Value;
 /// Fewest letters and digits that two names must share: with fewer, all names agree.
 const COMMON_MIN: usize = 2;
 
+/// What one name of a product has and another lacks: kinds of programs, and the channels that they are released in.
+const WORDS: [&str; 22] = [
+    "alpha",
+    "app",
+    "beta",
+    "bin",
+    "canary",
+    "chat",
+    "client",
+    "desktop",
+    "dev",
+    "development",
+    "electron",
+    "for",
+    "im",
+    "insiders",
+    "linux",
+    "messenger",
+    "nightly",
+    "preview",
+    "ptb",
+    "snap",
+    "stable",
+    "windows",
+];
+
 /// What a program says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -36,9 +62,9 @@ impl Package {
         serde_json::from_slice(json).ok()
     }
 
-    /// Whether a program file of this name, without `.exe`, is this product: one of its names and the file's
-    /// begin alike to the end of the shorter one, case and punctuation aside (`element-desktop` and
-    /// `Element`, `rocketchat-desktop` and `Rocket.Chat`).
+    /// Whether a program file of this name, without `.exe`, is this product: one of its names is the file's, or
+    /// one of both goes on with words that mean no other product, case and punctuation aside (`element-desktop`
+    /// and `Element`, `rocketchat-desktop` and `Rocket.Chat`).
     pub fn is_of(&self, program: &str) -> bool {
         let program = folded(program);
         let names = [self.product_name.as_deref(), self.name.as_deref(), self.desktop_name.as_deref()];
@@ -47,9 +73,21 @@ impl Package {
             let name = name.rsplit('/').next().unwrap_or(name);
             let name = folded(name.strip_suffix(".desktop").unwrap_or(name));
             let common = program.chars().count().min(name.chars().count());
-            common >= COMMON_MIN && (program.starts_with(&name) || name.starts_with(&program))
+            let more = program.strip_prefix(&*name).or_else(|| name.strip_prefix(&*program));
+            common >= COMMON_MIN && more.is_some_and(is_of_words)
         })
     }
+}
+
+/// Whether a text is made of such words alone. None of them ends where a longer one goes on, but for `dev`.
+fn is_of_words(text: &str) -> bool {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let longest = WORDS.iter().filter_map(|word| rest.strip_prefix(word)).min_by_key(|rest| rest.len());
+        let Some(less) = longest else { return false };
+        rest = less;
+    }
+    true
 }
 
 fn folded(name: &str) -> String {
@@ -73,6 +111,12 @@ mod tests {
             ("slack", r#"{"name":"@tinyspeck/slack-desktop"}"#, true),
             ("qq", r#"{"name":"qq-chat","productName":"QQ"}"#, true),
             ("teams", r#"{"name":"editor","desktopName":"teams.desktop"}"#, true),
+            ("signal-desktop-beta", r#"{"name":"signal-desktop","productName":"Signal Beta"}"#, true),
+            ("teams-for-linux", r#"{"name":"teams"}"#, true),
+            ("Discord", r#"{"name":"discord-development"}"#, true),
+            ("discord", r#"{"name":"discord-bot-designer"}"#, false),
+            ("DiscordBotDesigner", r#"{"name":"discord"}"#, false),
+            ("signal", r#"{"name":"signalling-app"}"#, false),
             ("signal-desktop", r#"{"name":"code","productName":"Code - OSS"}"#, false),
             ("zoom", r#"{"name":"","productName":"..."}"#, false),
             ("zoom", r#"{"name":"z","productName":7}"#, false),
@@ -100,7 +144,7 @@ mod tests {
             let package = Package { product_name: Some(name.to_uppercase().replace(' ', ".")), ..Package::default() };
             prop_assert!(package.is_of(&name.replace(' ', "-")));
             let unlike = format!("x{}", name);
-            prop_assert!(package.is_of(&unlike) == (name.chars().all(|c| c == 'x')), "{}", unlike);
+            prop_assert!(!package.is_of(&unlike), "{}", unlike);
         }
     }
 }

@@ -56,28 +56,36 @@ pub(in crate::scan) fn host_name(look: &mut Look<'_>) -> Option<String> {
     name
 }
 
-/// The security identifiers of users, each with the name of that user's folder in `C:\Users`.
+/// The security identifiers of people, each with the path of that person's home.
 pub(in crate::scan) fn profiles(look: &mut Look<'_>) -> Vec<(String, String)> {
     let mut profiles = Vec::new();
+    let drive = look.host().drive();
     machine(look, "SOFTWARE", &mut |_, software| {
         software.with(&format!(r"{VERSION}\ProfileList"), &mut |list| {
             list.each(PROFILES_MAX, &mut |sid, profile| {
-                let folder = profile.text("ProfileImagePath").and_then(|path| home_of(&path));
-                profiles.extend(folder.map(|folder| (sid.to_owned(), folder)));
+                if is_of_person(sid) {
+                    let path = profile.text("ProfileImagePath").map(|path| on_system_drive(&path, drive));
+                    profiles.extend(path.map(|path| (sid.to_owned(), path)));
+                }
             });
         });
     });
     profiles
 }
 
-/// The last name of `C:\Users\alice`, and of nothing else.
-fn home_of(path: &str) -> Option<String> {
-    let mut names = path.trim_end_matches('\\').split('\\');
-    let (drive, users, home) = (names.next()?, names.next()?, names.next()?);
-    let is_home = (drive.eq_ignore_ascii_case("C:") || drive.eq_ignore_ascii_case("%SystemDrive%"))
-        && users.eq_ignore_ascii_case("Users")
-        && names.next().is_none();
-    is_home.then(|| home.to_owned())
+/// Whether this is the identifier of an account of a machine, a domain or Entra ID. Services have others, and
+/// Windows adds `.bak` to that of a profile which it could not load.
+fn is_of_person(sid: &str) -> bool {
+    let rest = sid.strip_prefix("S-1-5-21-").or_else(|| sid.strip_prefix("S-1-12-1-"));
+    rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+}
+
+/// A path with the letter of the system's drive in place of the variable that stands for it.
+fn on_system_drive(path: &str, drive: char) -> String {
+    const VARIABLE: &str = "%SystemDrive%";
+    let rest =
+        path.split_at_checked(VARIABLE.len()).filter(|(start, _)| start.eq_ignore_ascii_case(VARIABLE));
+    rest.map_or_else(|| path.to_owned(), |(_, rest)| format!("{drive}:{rest}"))
 }
 
 #[cfg(test)]
@@ -96,7 +104,7 @@ mod tests {
         let mut look = Look::new(&host, &[]);
         assert_eq!(machine_id(&mut look).as_deref(), Some("5f4cd6d1-3d1c-4c3b-8b36-0a1c2a5a9f11"));
         let sid = "S-1-5-21-1004336348-1177238915-682003330-1001";
-        assert_eq!(profiles(&mut look), [(sid.to_owned(), "alice".to_owned())]);
+        assert_eq!(profiles(&mut look), [(sid.to_owned(), r"C:\Users\alice".to_owned())]);
         let users = host.users();
         let sids: Vec<_> = users.iter().map(|user| (user.name.as_str(), user.sid.as_deref())).collect();
         assert_eq!(sids, [("alice", Some(sid)), ("bob", None)]);
@@ -104,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn only_homes_in_the_folder_of_users_are_taken() {
-        for (path, expected) in [
-            (r"C:\Users\alice", Some("alice")),
-            (r"c:\USERS\Alice.ACME\", Some("Alice.ACME")),
-            (r"%SystemDrive%\Users\alice", Some("alice")),
-            (r"%systemroot%\system32\config\systemprofile", None),
-            (r"C:\Users\alice\x", None),
-            (r"D:\Users\alice", None),
-            ("", None),
+    fn only_accounts_of_people_are_taken_and_the_system_s_drive_has_its_letter() {
+        for (sid, expected) in [
+            ("S-1-5-21-1004336348-1177238915-682003330-1001", true),
+            ("S-1-12-1-1-2-3-4", true),
+            ("S-1-5-21-1004336348-1177238915-682003330-1001.bak", false),
+            ("S-1-5-18", false),
+            ("x", false),
         ] {
-            assert_eq!(home_of(path).as_deref(), expected, "{path}");
+            assert_eq!(is_of_person(sid), expected, "{sid}");
         }
+        assert_eq!(on_system_drive(r"%systemdrive%\Users\alice", 'D'), r"D:\Users\alice");
+        assert_eq!(on_system_drive(r"C:\x", 'D'), r"C:\x");
     }
 }

@@ -85,14 +85,14 @@ fn open_live(look: &mut Look<'_>, hive: registry::Hive, path: &str, then: Then<'
 }
 
 fn open(look: &mut Look<'_>, dir: &Path, name: &str, limits: Limits, then: Then<'_>) {
-    let Some(file) = look.open_seekable(&dir.join(name), limits.hive) else { return };
+    let Some(mut file) = look.open_seekable(&dir.join(name), limits.hive) else { return };
     let notes = Notes::default();
     let mut logs = || {
         let log = |end| look.read_aside(&dir.join(format!("{name}{end}")), limits.log);
         // The last is of Windows XP and before.
         [".LOG1", ".LOG2", ".LOG"].into_iter().filter_map(log).collect()
     };
-    match Hive::open(file, &mut logs) {
+    match Hive::open(&mut file, &mut logs) {
         Ok(hive) => {
             if hive.state() == State::Dirty {
                 notes.add(Trouble::Unfinished);
@@ -103,6 +103,10 @@ fn open(look: &mut Look<'_>, dir: &Path, name: &str, limits: Limits, then: Then<
             }
         }
         Err(error) => notes.add(Trouble::of(&error)),
+    }
+    if !file.is_unchanged() {
+        // Parts of two states do not belong together.
+        notes.add(Trouble::Unfinished);
     }
     notes.tell(look);
 }

@@ -36,7 +36,8 @@ const INFOS_MAX: u64 = 16 * 1024 * 1024;
 const SOCIAL_NETWORKING: &str = "6005";
 const CATEGORY: &str = "public.app-category.social-networking";
 
-/// Places of applications for all users.
+/// Places of applications for all users. The last is nobody's own: everybody may write there, so that what lies
+/// there is the system's is a guess.
 pub(super) const SYSTEM: [&str; 3] = ["/Applications", "/System/Applications", "/Users/Shared"];
 
 /// Places in a home folder; `""` is the folder itself. Where applications are installed, links count:

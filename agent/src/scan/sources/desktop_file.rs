@@ -62,7 +62,7 @@ impl<'a> DesktopFile<'a> {
 
     /// The program that is started, with its arguments.
     pub(super) fn command(&self) -> Vec<String> {
-        let mut words = words(self.exec);
+        let mut words = words(self.exec, true);
         if matches!(words.first().map(String::as_str), Some("env" | "/usr/bin/env")) {
             let is_program = |word: &String| !word.contains('=') && !word.starts_with('-');
             let start = words.iter().skip(1).position(is_program).map_or(words.len(), |start| start + 1);
@@ -77,7 +77,7 @@ impl<'a> DesktopFile<'a> {
         if !may_be {
             return None;
         }
-        let words = words(self.exec);
+        let words = words(self.exec, true);
         if let Some(web_app) = web_app_in(&words) {
             return Some(web_app);
         }
@@ -118,8 +118,9 @@ pub(super) fn address(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| format!("{host}{slash}{}{end}", steps.join("/")))
 }
 
-/// The words of an `Exec` line: quoted parts are one word, a backslash takes the next character.
-fn words(exec: &str) -> Vec<String> {
+/// The words of a command line: quoted parts are one word. In an `Exec` line a backslash takes the next character
+/// (`escapes`), on Windows it is a character like others.
+pub(super) fn words(exec: &str, escapes: bool) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;
@@ -130,7 +131,7 @@ fn words(exec: &str) -> Vec<String> {
                 quoted = !quoted;
                 word.get_or_insert_default();
             }
-            '\\' => word.get_or_insert_default().extend(chars.next()),
+            '\\' if escapes => word.get_or_insert_default().extend(chars.next()),
             c if c.is_whitespace() && !quoted => words.extend(word.take()),
             c => word.get_or_insert_default().push(c),
         }

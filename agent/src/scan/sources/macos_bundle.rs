@@ -117,7 +117,7 @@ fn read_leftovers(
         nameless += 1;
         if nameless > NAMELESS_MAX {
             look.trouble(Trouble::TooMany);
-            break;
+            continue;
         }
         let note = look.read(&containers.join(&entry.name).join(NOTE), NOTE_MAX);
         match note.map(|note| texts(&note, &[&["MCMMetadataIdentifier"]])) {

@@ -15,7 +15,7 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
-use super::drive::{Drive, SEARCHES_MAX};
+use super::drive::Drive;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::registry::{self, Key};
@@ -73,11 +73,9 @@ impl Source for Msix {
         registry::machine(look, "SOFTWARE", &mut |look, software| {
             software.with(STORE, &mut |store| read_store(look, store, &mut packages));
         });
-        let root = look.host().root().to_owned();
         for user in look.users() {
-            let mut searches = SEARCHES_MAX;
             registry::user_classes(look, user, &mut |look, classes| {
-                let mut drive = Drive::of_user(root.clone(), &user.home, &mut searches);
+                let drive = Drive::of_user(look.host(), user);
                 classes.with(PACKAGES, &mut |list| {
                     list.each(PACKAGES_MAX, &mut |name, key| {
                         let there = drive.has_any(look, &[key.text("PackageRootFolder").as_deref()]);

@@ -14,11 +14,10 @@ use crate::scan::look::Look;
 use crate::scan::source::Source;
 use crate::scan::trouble::Trouble;
 
-/// Programs that run programs: the kernel's name of the process tells which. A version may follow.
-const INTERPRETERS: [&str; 15] = [
-    "bash",
+/// Programs that run programs: the kernel's name of the process tells which. A version may follow. Shells are none
+/// of them: a script that is called `slack` is no Slack, and what it starts has a name of its own.
+const INTERPRETERS: [&str; 12] = [
     "bun",
-    "dash",
     "deno",
     "electron",
     "gjs",
@@ -30,7 +29,6 @@ const INTERPRETERS: [&str; 15] = [
     "perl",
     "python",
     "ruby",
-    "sh",
 ];
 
 /// What the kernel's link to a program file ends with once that file is replaced or removed.
@@ -139,6 +137,7 @@ mod tests {
             ("python3.11", "gajim", "gajim"),
             ("gjs-console", "polari", "polari"),
             ("python3.11", "", "python3.11"),
+            ("bash", "slack", "bash"),
             ("pythonista", "gajim", "pythonista"),
         ] {
             assert_eq!(name(file, comm), expected);

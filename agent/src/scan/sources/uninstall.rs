@@ -29,7 +29,7 @@ const WEB_APP: &str = "--uninstall-app-id=";
 pub(super) fn read_entries(
     look: &mut Look<'_>,
     software: &Key<'_>,
-    drive: &mut Drive<'_>,
+    drive: &Drive,
     scope: &Scope,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
@@ -45,7 +45,7 @@ fn read_entry(
     look: &mut Look<'_>,
     key: &str,
     entry: &Key<'_>,
-    drive: &mut Drive<'_>,
+    drive: &Drive,
     scope: &Scope,
     found: &mut dyn FnMut(&Artefact<'_>),
 ) {
@@ -78,7 +78,10 @@ fn read_entry(
         Artefact { also, name: name.as_deref(), version, publisher, ..more }
     };
     if let Some(name) = &name {
-        found(&artefact(Namespace::WindowsUninstall, name, Some(key)));
+        // A product code says what a program is. Any other name is one that its maker gave without care: the key
+        // `Viber` may be that of what copies the chats of Viber.
+        let code = Some(key).filter(|key| key.bytes().any(|byte| byte.is_ascii_digit()));
+        found(&artefact(Namespace::WindowsUninstall, name, code));
     }
     if let Some(id) = &winget {
         found(&artefact(Namespace::Winget, id, None));
@@ -127,8 +130,8 @@ fn icon(text: &str) -> &str {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::drive::on_drive;
     use super::*;
+    use crate::scan::any_case::on_drive;
 
     #[test]
     fn a_program_is_found_in_its_command_line() {

@@ -97,12 +97,14 @@ impl Source for WebApp {
         let mut look = Look::new(host, &users);
         let mut dirs = Vec::new();
         if host.platform() == Platform::Windows {
-            dirs.extend(start_menu::SYSTEM.iter().map(|folder| host.path(folder)));
+            dirs.extend(start_menu::SYSTEM.iter().map(|(folder, _)| host.path(folder)));
         }
         for user in &users {
             match host.platform() {
                 Platform::Macos => dirs.extend(web_bundles::folders(&mut look, user)),
-                Platform::Windows => dirs.extend(start_menu::HOME.iter().map(|folder| user.folder(folder))),
+                Platform::Windows => {
+                    dirs.extend(start_menu::HOME.iter().map(|(folder, _)| user.folder(folder)))
+                }
                 Platform::Android | Platform::Ios | Platform::Linux => {
                     let folders = user_dirs::localised(&mut look, user, &ENTRIES);
                     dirs.extend(folders.iter().map(|folder| user.folder(folder)));

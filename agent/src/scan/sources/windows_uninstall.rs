@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Scope};
 
-use super::drive::{Drive, SEARCHES_MAX};
+use super::drive::Drive;
 use super::uninstall::read_entries;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
@@ -42,18 +42,15 @@ impl Source for WindowsUninstall {
     }
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
-        let root = look.host().root().to_owned();
         registry::machine(look, "SOFTWARE", &mut |look, software| {
-            let mut searches = SEARCHES_MAX;
-            let mut drive = Drive::at(root.clone(), &mut searches);
-            read_entries(look, software, &mut drive, &Scope::System, found);
+            let drive = Drive::of_system(look.host());
+            read_entries(look, software, &drive, &Scope::System, found);
         });
         for user in look.users() {
-            let mut searches = SEARCHES_MAX;
             registry::of_user(look, user, &mut |look, key| {
-                let mut drive = Drive::of_user(root.clone(), &user.home, &mut searches);
+                let drive = Drive::of_user(look.host(), user);
                 key.with("Software", &mut |software| {
-                    read_entries(look, software, &mut drive, &user.scope, found);
+                    read_entries(look, software, &drive, &user.scope, found);
                 });
             });
         }

@@ -12,21 +12,27 @@ use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 
 use super::program_folder::{INNER_MAX, Place, subfolders};
+use super::start_menu::one_drive_desktops;
 use crate::scan::host::Host;
 use crate::scan::look::{Entry, Kind, Look};
 use crate::scan::source::Source;
+use crate::scan::trouble::Trouble;
 
 /// Most entries of a place that are looked at.
 const ENTRIES_MAX: usize = 4096;
 
-/// Folders of one user, and how deep the programs lie in them: vendors have folders of their own.
+/// Most folders of one user that are looked into; a full `AppData` has some hundred.
+const FOLDERS_MAX: usize = 2048;
+
+/// Folders of one user, and how deep the programs lie in them: vendors have folders of their own, and so has what
+/// Windows unpacks an archive to, in which there often is another.
 const HOME: [(&str, usize); 4] =
-    [("AppData/Local", 2), ("AppData/Roaming", 1), ("Desktop", 1), ("Downloads", 1)];
+    [("Desktop", 2), ("Downloads", 2), ("AppData/Roaming", 1), ("AppData/Local", 2)];
 
 /// Folders in those that hold thousands of others and no program of anybody's.
 const NO_PROGRAMS: [&str; 3] = ["CrashDumps", "Packages", "Temp"];
 
-/// Where Scoop is, in a home and for all users.
+/// Where Scoop is, in a home and for all users. Everybody may make the second, so that it is the system's is a guess.
 const SCOOP: &str = "scoop/apps";
 const SCOOP_OF_ALL: &str = "/ProgramData/scoop/apps";
 
@@ -61,9 +67,13 @@ impl Source for WindowsUnpacked {
         read_scoop(look, &dir, &mut Place::new(&Scope::System, found));
         for user in look.users() {
             let mut place = Place::new(&user.scope, found);
+            let mut left = FOLDERS_MAX;
+            for dir in one_drive_desktops(look, user) {
+                read_folders(look, &dir, 2, &mut left, &mut place);
+            }
             for (folder, depth) in HOME {
                 let dir = look.home(user, folder);
-                read_folders(look, &dir, depth, &mut place);
+                read_folders(look, &dir, depth, &mut left, &mut place);
             }
             let dir = look.home(user, SCOOP);
             read_scoop(look, &dir, &mut place);
@@ -72,21 +82,37 @@ impl Source for WindowsUnpacked {
 }
 
 /// Reads the folders in a folder, and those in them.
-fn read_folders(look: &mut Look<'_>, dir: &Path, depth: usize, place: &mut Place<'_>) {
+fn read_folders(look: &mut Look<'_>, dir: &Path, depth: usize, left: &mut usize, place: &mut Place<'_>) {
     let mut entries = look.list(dir, ENTRIES_MAX);
     entries.retain(|entry| !NO_PROGRAMS.contains(&entry.name.as_str()));
     for product in subfolders(look, dir, &entries) {
-        let entries = look.list_some(&product, INNER_MAX);
-        place.read(look, &product, &entries);
-        let is_vendor = !read_squirrel(look, &product, &entries, place);
-        if is_vendor && depth > 1 {
-            for product in subfolders(look, &product, &entries) {
-                let entries = look.list_some(&product, INNER_MAX);
-                place.read(look, &product, &entries);
-                read_squirrel(look, &product, &entries, place);
+        let Some((entries, is_vendor)) = read_product(look, &product, left, place) else { return };
+        let inner = if is_vendor && depth > 1 { subfolders(look, &product, &entries) } else { Vec::new() };
+        for product in inner {
+            if read_product(look, &product, left, place).is_none() {
+                return;
             }
         }
     }
+}
+
+/// Reads a folder; answers what is in it and whether it may hold folders of products, `None` if too many were
+/// read.
+fn read_product(
+    look: &mut Look<'_>,
+    dir: &Path,
+    left: &mut usize,
+    place: &mut Place<'_>,
+) -> Option<(Vec<Entry>, bool)> {
+    let Some(less) = left.checked_sub(1) else {
+        look.trouble(Trouble::TooMany);
+        return None;
+    };
+    *left = less;
+    let entries = look.list_some(dir, INNER_MAX);
+    place.read(look, dir, &entries);
+    let is_vendor = !read_squirrel(look, dir, &entries, place);
+    Some((entries, is_vendor))
 }
 
 /// The versions of a program that Squirrel installed. It keeps the one before the newest; Teams has a folder

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Artefact;
 
-use super::drive::{Drive, SEARCHES_MAX};
+use super::drive::Drive;
 use super::uninstall::read_entries;
 use crate::scan::formats::wine_reg::Tree;
 use crate::scan::host::{Host, User};
@@ -66,7 +66,6 @@ pub struct Wine;
 #[derive(Debug)]
 struct Left {
     bytes: u64,
-    searches: usize,
 }
 
 impl Source for Wine {
@@ -100,7 +99,7 @@ impl Source for Wine {
 
     fn collect(&self, look: &mut Look<'_>, found: &mut dyn FnMut(&Artefact<'_>)) {
         for user in look.users() {
-            let mut left = Left { bytes: USER_MAX, searches: SEARCHES_MAX };
+            let mut left = Left { bytes: USER_MAX };
             for prefix in PREFIXES {
                 let prefix = look.home(user, prefix);
                 read_prefix(look, user, &prefix, &mut left, found);
@@ -142,7 +141,7 @@ fn read_prefix(
     if !look.is_dir(prefix) {
         return;
     }
-    let mut drive = Drive::at(prefix.join("drive_c"), &mut left.searches);
+    let drive = Drive::of_wine(prefix.join("drive_c"));
     for file in ["system.reg", "user.reg"] {
         let path = prefix.join(file);
         let Some(meta) = look.stat(&path) else { continue };
@@ -157,7 +156,7 @@ fn read_prefix(
         match Tree::read(file, &WANTED) {
             Ok(tree) => registry::wine(look, &tree, &mut |look, root| {
                 root.with("Software", &mut |software| {
-                    read_entries(look, software, &mut drive, &user.scope, found);
+                    read_entries(look, software, &drive, &user.scope, found);
                 });
             }),
             Err(error) => look.trouble(Trouble::of(&error)),
