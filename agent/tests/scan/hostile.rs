@@ -65,6 +65,7 @@ fn case_of_a_windows_image_is_nothing_and_of_any_other_it_is() {
     assert_eq!(names(Platform::Macos), [] as [&str; 0]);
 }
 
+#[cfg(unix)]
 #[test]
 fn links_in_a_circle_are_trouble_and_nothing_worse() {
     let tree = tree();

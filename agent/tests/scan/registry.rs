@@ -1,6 +1,5 @@
 //! What the sources find in registries: of Windows images, and of Wine.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -131,7 +130,7 @@ fn wine_prefixes_are_found_wherever_programs_make_them() {
             \"DisplayName\"=\"{name}\"\n\"InstallLocation\"=\"D:\\\\x\"\n"
         )
     };
-    let places = BTreeMap::from([
+    let places = std::collections::BTreeMap::from([
         (".wine/user.reg", "Pidgin"),
         (".local/share/wineprefixes/a/system.reg", "mIRC"),
         (".var/app/com.usebottles.bottles/data/bottles/bottles/a/system.reg", "Mumble (client)"),
