@@ -3,6 +3,7 @@
 use crate::support::{catalogue_with_acme, fixture, found_in, host, scan_of};
 use offchannel_agent::scan::sources::SOURCES;
 use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::Health;
 
 /// What a tree holds: app, identifier, grade, version, and the user, `-` for the system.
@@ -22,7 +23,10 @@ pub fn expect(tree: &str, source: &str, catalogue: &Catalogue, expected: &[Row<'
 fn trees() -> impl Iterator<Item = (&'static str, String)> {
     let files = SOURCES.iter().filter(|source| source.id() != "processes");
     files.flat_map(|source| {
-        source.platforms().iter().map(|platform| (source.id(), tree_of(platform.as_str(), source.id())))
+        // Trees of other systems hold links, which a folder on Windows may not.
+        let here = |platform: &&Platform| cfg!(unix) || **platform == Platform::Windows;
+        let platforms = source.platforms().iter().filter(here);
+        platforms.map(|platform| (source.id(), tree_of(platform.as_str(), source.id())))
     })
 }
 

@@ -144,6 +144,8 @@ mod tests {
         }
     }
 
+    // Its paths are those of macOS.
+    #[cfg(unix)]
     #[test]
     fn the_main_program_of_a_bundle_is_told_from_its_helpers() {
         let list = |program: &str| bundle(Path::new(program)).map(|(list, _)| list.display().to_string());
