@@ -70,7 +70,8 @@ pub struct Entry {
     pub kind: AppKind,
     /// What it talks to, sorted.
     pub networks: Vec<String>,
-    /// Whether the vendor of one of its networks makes it; an open protocol (IRC, Matrix, SIP, XMPP) has none.
+    /// Whether the vendor of one of its networks makes it. An open protocol (IRC, SIP, XMPP) has none; Matrix has
+    /// its makers, whose client is Element.
     pub official: bool,
     /// Where people can read about it.
     pub homepage: String,
