@@ -35,7 +35,7 @@ pub struct App {
     pub kind: AppKind,
     /// What it talks to, sorted.
     pub networks: Cow<'static, [Cow<'static, str>]>,
-    /// Whether the vendor of one of its networks makes it; an open protocol (IRC, Matrix, SIP, XMPP) has none.
+    /// Whether the vendor of one of its networks makes it; see [`Entry::official`].
     pub official: bool,
     /// Where people can read about it.
     pub homepage: Cow<'static, str>,
