@@ -18,14 +18,19 @@ mod catalogue {
     #[path = "../src/catalogue/entry.rs"]
     #[expect(dead_code, reason = "the crate uses what the build does not")]
     pub mod entry;
+    #[path = "../src/catalogue/filter.rs"]
+    #[expect(dead_code, reason = "the crate uses what the build does not")]
+    pub mod filter;
 }
 
 use catalogue::entry::{self, Entry};
+use catalogue::filter;
 use namespace::Namespace;
 
 fn main() {
     println!("cargo::rerun-if-changed=catalogue");
     println!("cargo::rerun-if-changed=src/catalogue/entry.rs");
+    println!("cargo::rerun-if-changed=src/catalogue/filter.rs");
     println!("cargo::rerun-if-changed=src/namespace.rs");
     let (entries, version, errors) = load(Path::new("catalogue"));
     if !errors.is_empty() {
@@ -117,6 +122,7 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
     publishers.sort_unstable();
     publishers.dedup();
     let (mut names, mut packed) = (String::new(), String::new());
+    let mut bits: filter::Filter = [0; filter::WORDS];
     for (_, name, publisher, versioned, app) in &rows {
         // 0 stands for none.
         let publisher = publisher.as_deref().and_then(|text| publishers.binary_search(&text).ok());
@@ -128,11 +134,14 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
             name.len()
         );
         names.push_str(name);
+        let (word, bit) = filter::place(name);
+        bits[word] |= bit;
     }
     let _ = write!(
         out,
         "];\npub(super) static PUBLISHERS: &[&str] = &{publishers:?};\n\
          pub(super) static NAMES: &str = {names:?};\n\
+         pub(super) static FILTER: Filter = {bits:?};\n\
          pub(super) static ROWS: &[Packed] = &[\n{packed}];\n"
     );
     out

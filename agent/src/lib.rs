@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod enrol;
 pub mod identity;
+pub mod lines;
 pub mod platform;
 pub mod run;
 pub mod scan;

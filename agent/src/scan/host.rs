@@ -14,6 +14,7 @@ use super::look::Look;
 use super::pseudonym::{Pseudonyms, machine};
 use super::registry;
 use super::users;
+use crate::platform::files::join;
 use crate::platform::{filesystem, machine as machine_of_system, processes};
 
 /// Most links that are followed in one path; Linux itself stops at 40.
@@ -51,7 +52,7 @@ pub struct User {
 impl User {
     /// A folder in the home folder; `""` is the home folder itself.
     pub fn folder(&self, relative: &str) -> PathBuf {
-        if relative.is_empty() { self.home.clone() } else { self.home.join(relative) }
+        if relative.is_empty() { self.home.clone() } else { join(&self.home, relative) }
     }
 }
 
@@ -161,7 +162,7 @@ impl Host {
 
     /// A path under the root, links not followed.
     pub(super) fn lexical(&self, absolute: &str) -> PathBuf {
-        self.root.join(absolute.trim_start_matches('/'))
+        join(&self.root, absolute.trim_start_matches('/'))
     }
 
     /// Where a path under the root really is: in an image, an absolute link starts at the image's

@@ -6,6 +6,7 @@
 
 mod address;
 pub mod entry;
+mod filter;
 mod matcher;
 mod recognise;
 mod table;
@@ -59,6 +60,7 @@ pub struct Row<'c> {
 /// The tables that `build.rs` makes. They are constants without pointers where there are many of them: the loader
 /// would have to write every pointer, and each page that it writes is memory of this process alone.
 mod built_in {
+    use super::filter::Filter;
     use super::table::Packed;
     use super::{App, AppKind, Cow};
     include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));

@@ -69,6 +69,9 @@ impl Catalogue {
                 version: artefact.version.map(clipped),
             });
         }
+        if artefact.categories.is_empty() {
+            return Recognised::Nothing;
+        }
         let mut categories: Vec<String> = artefact
             .categories
             .split(';')

@@ -1,5 +1,6 @@
 //! Rows of identifiers, sorted by name: packed ones of the built-in catalogue, and an organisation's own.
 
+use super::filter::may_have;
 use super::{Row, built_in};
 use crate::namespace::Namespace;
 
@@ -50,6 +51,7 @@ impl<'c> Rows<'c> {
     /// The first row of exactly this name that fits.
     pub(super) fn find(self, name: &str, fits: impl Fn(&Row<'c>) -> bool) -> Option<Row<'c>> {
         let start = match self {
+            Self::BuiltIn(..) if !may_have(&built_in::FILTER, name) => return None,
             Self::BuiltIn(_, rows) => rows.partition_point(|row| text(row) < name),
             Self::Own(rows) => rows.partition_point(|row| row.name.as_str() < name),
         };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use offchannel_shared::device::Platform;
 
+use crate::platform::files::join;
 use crate::scan::host::User;
 use crate::scan::look::Look;
 
@@ -189,5 +190,5 @@ fn folders(look: &mut Look<'_>, user: &User, all: [&[&str]; 3]) -> Vec<PathBuf> 
         Platform::Android | Platform::Ios | Platform::Linux => ("", linux),
     };
     let base = look.home(user, base);
-    folders.iter().map(|folder| base.join(folder)).collect()
+    folders.iter().map(|folder| join(&base, folder)).collect()
 }

@@ -98,10 +98,10 @@ impl Menu<'_, '_> {
     /// Reads a folder and the folders in it; deeper ones are not used by anybody.
     fn read_folder(&mut self, look: &mut Look<'_>, dir: &Path) {
         for entry in self.budget.list(look, dir, ENTRIES_MAX) {
-            let path = dir.join(&entry.name);
             if entry.name.ends_with(".desktop") {
                 self.read_entry(look, dir, &entry.name, &entry.name);
             } else if entry.kind == Kind::Dir {
+                let path = dir.join(&entry.name);
                 for inner in self.budget.list(look, &path, ENTRIES_MAX) {
                     if inner.name.ends_with(".desktop") {
                         // The id of `kde/konsole.desktop` is `kde-konsole.desktop`.
@@ -117,13 +117,14 @@ impl Menu<'_, '_> {
         let Some(bytes) = self.budget.read(look, &dir.join(name), FILE_MAX) else { return };
         let text = String::from_utf8_lossy(&bytes);
         let Some(file) = DesktopFile::parse(&text) else { return };
+        let command = file.command();
         let web_app = file.web_app();
         // The source web-app reads those of this folder.
         let is_told = self.user.is_some_and(|user| user.folder(OF_WEB_APPS) == dir);
-        if web_app.as_ref().map_or_else(|| opens_page(&file.command()), |_| is_told) {
+        if web_app.as_ref().map_or_else(|| opens_page(&command), |_| is_told) {
             return;
         }
-        let installed = program_exists(look, self.user, dir, &file);
+        let installed = program_exists(look, self.user, dir, &file, &command);
         let scope = self.user.map_or(&Scope::System, |user| &user.scope);
         let artefact = |namespace, identifier, grade, categories| Artefact {
             name: file.name,

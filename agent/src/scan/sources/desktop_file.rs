@@ -1,7 +1,11 @@
 //! Desktop entry files (freedesktop.org, Desktop Entry Specification 1.5): the parser that several
 //! sources share.
 
+use std::borrow::Cow;
+
 use offchannel_shared::namespace::is_chromium_id;
+
+use crate::lines::{Lines, split_once};
 
 /// Largest desktop file that is read; those of large programs with all translations have 60 kB.
 pub(super) const FILE_MAX: u64 = 512 * 1024;
@@ -26,38 +30,49 @@ impl<'a> DesktopFile<'a> {
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let mut file = Self::default();
         let mut inside = false;
-        for line in text.lines() {
-            if line.starts_with('[') {
-                if inside {
-                    break;
+        for line in Lines(text.as_bytes()) {
+            match line.first() {
+                Some(b'[') if inside => break,
+                Some(b'[') => inside = line.trim_ascii_end() == b"[Desktop Entry]",
+                Some(b'C' | b'E' | b'H' | b'N' | b'T' | b'X') if inside => {
+                    if let Some((key, value)) = split_once(line, b'=') {
+                        file.set(key, value);
+                    }
                 }
-                inside = line.trim_end() == "[Desktop Entry]";
-                continue;
-            }
-            // Most lines of most files are translations: `Name[de]=...`.
-            let Some((key, value)) = line.split_once('=').filter(|_| inside) else { continue };
-            let value = value.trim();
-            match key.trim_end() {
-                "Type" => file.kind = value,
-                "Name" => file.name = Some(value),
-                "Exec" => file.exec = value,
-                "TryExec" => file.try_exec = value,
-                "Hidden" => file.hidden = value == "true",
-                "Categories" => file.categories = value,
-                "X-Flatpak" => file.flatpak = Some(value),
-                "X-WebApp-URL" => file.web_app_url = Some(value),
                 _ => {}
             }
         }
         (file.kind == "Application" && !file.hidden).then_some(file)
     }
 
-    /// The program that must be there for the entry to work; empty if the entry names none.
-    pub(super) fn program(&self) -> String {
-        if !self.try_exec.is_empty() {
-            return unescape(self.try_exec);
+    fn set(&mut self, key: &[u8], value: &'a [u8]) {
+        let key = key.trim_ascii_end();
+        // Most lines of most files are translations: `Name[de]=...`.
+        if key.last() == Some(&b']') {
+            return;
         }
-        self.command().into_iter().next().unwrap_or_default()
+        // The text was cut at line ends and signs of equality: what is left is text.
+        let value = std::str::from_utf8(value.trim_ascii()).unwrap_or_default();
+        match key {
+            b"Type" => self.kind = value,
+            b"Name" => self.name = Some(value),
+            b"Exec" => self.exec = value,
+            b"TryExec" => self.try_exec = value,
+            b"Hidden" => self.hidden = value == "true",
+            b"Categories" => self.categories = value,
+            b"X-Flatpak" => self.flatpak = Some(value),
+            b"X-WebApp-URL" => self.web_app_url = Some(value),
+            _ => {}
+        }
+    }
+
+    /// The program that must be there for the entry to work; empty if the entry names none.
+    /// `command`: what [`Self::command`] answers.
+    pub(super) fn program<'s>(&'s self, command: &'s [String]) -> Cow<'s, str> {
+        if self.try_exec.is_empty() {
+            return Cow::Borrowed(command.first().map_or("", String::as_str));
+        }
+        Cow::Owned(unescape(self.try_exec))
     }
 
     /// The program that is started, with its arguments.
@@ -170,7 +185,7 @@ mod tests {
             Categories=Network;InstantMessaging;\n\n[Desktop Action x]\nName=Away\nExec=evil\n";
         let file = DesktopFile::parse(text).unwrap();
         assert_eq!((file.name, file.categories), (Some("Pidgin"), "Network;InstantMessaging;"));
-        assert_eq!(file.program(), "pidgin");
+        assert_eq!(file.program(&file.command()), "pidgin");
         assert_eq!(file.web_app(), None);
     }
 
@@ -196,7 +211,7 @@ mod tests {
             ("", ""),
         ] {
             let file = DesktopFile { exec, ..DesktopFile::default() };
-            assert_eq!(file.program(), program, "{exec}");
+            assert_eq!(file.program(&file.command()), program, "{exec}");
         }
     }
 
@@ -245,7 +260,7 @@ mod tests {
         fn any_text_is_read_without_panic(text: String, exec: String) {
             let _ = DesktopFile::parse(&text);
             let file = DesktopFile { exec: &exec, try_exec: &text, ..DesktopFile::default() };
-            let _ = (file.program(), file.web_app(), address(&text), address(&format!("https://{text}")));
+            let _ = (file.program(&file.command()), file.web_app(), address(&text), address(&format!("https://{text}")));
         }
 
         #[test]
@@ -253,7 +268,8 @@ mod tests {
             let text = format!("[Desktop Entry]\nType = Application\nName = {name}\nExec=\"{word}\" %U\n");
             let file = DesktopFile::parse(&text).unwrap();
             prop_assert_eq!(file.name, Some(name.as_str()));
-            prop_assert_eq!(file.program(), word);
+            let command = file.command();
+            prop_assert_eq!(file.program(&command), word);
         }
     }
 }

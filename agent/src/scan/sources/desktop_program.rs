@@ -84,39 +84,41 @@ pub(super) fn opens_page(command: &[String]) -> bool {
     let id = flatpak_run(command).or_else(|| snap_run(command));
     let program = id.or(command.first().map(String::as_str)).unwrap_or_default();
     let name = program.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let first = name.as_bytes().first();
     let is_browser = |browser: &&str| {
         let rest = name.strip_prefix(*browser);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
     };
-    OPENERS.contains(&name.as_str()) || BROWSERS.iter().any(is_browser)
+    let mut alike = BROWSERS.iter().filter(|browser| browser.as_bytes().first() == first);
+    OPENERS.binary_search(&name.as_str()).is_ok() || alike.any(is_browser)
 }
 
-/// Whether the program that an entry needs is there. `dir`: the folder that holds the entry.
+/// Whether the program that an entry needs is there. `dir`: the folder that holds the entry; `command`: what it starts.
 pub(super) fn program_exists(
     look: &mut Look<'_>,
     user: Option<&User>,
     dir: &Path,
     file: &DesktopFile<'_>,
+    command: &[String],
 ) -> bool {
-    let command = file.command();
-    if let Some(app) = file.flatpak.or_else(|| flatpak_run(&command)).filter(|app| !app.contains('/')) {
+    if let Some(app) = file.flatpak.or_else(|| flatpak_run(command)).filter(|app| !app.contains('/')) {
         // `flatpak` itself is there even when the application is not.
         let system = look.host().lexical("/var/lib/flatpak/app").join(app);
         let own = user.map(|user| user.home.join(".local/share/flatpak/app").join(app));
         return look.has(&system, "current") || own.is_some_and(|own| look.has(&own, "current"));
     }
-    if let Some(snap) = snap_run(&command).filter(|snap| !snap.contains('/')) {
+    if let Some(snap) = snap_run(command).filter(|snap| !snap.contains('/')) {
         let mut mounts = ["/snap", "/var/lib/snapd/snap"].into_iter();
         return mounts.any(|mount| {
             let snap = look.host().lexical(mount).join(snap);
             look.has(&snap, "current")
         });
     }
-    let program = file.program();
+    let program = file.program(command);
     if program.is_empty() {
         return true;
     }
-    let path = Path::new(&program);
+    let path = Path::new(program.as_ref());
     if program.starts_with('/') {
         let (Some(parent), Some(name)) =
             (path.parent().and_then(Path::to_str), path.file_name().and_then(|n| n.to_str()))
@@ -176,6 +178,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_opens_a_browser_is_a_bookmark() {
+        assert!(OPENERS.is_sorted());
         for (exec, expected) in [
             ("xdg-open https://discord.com/developers", true),
             ("/usr/bin/firefox-esr %u", true),

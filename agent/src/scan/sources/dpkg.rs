@@ -5,11 +5,11 @@
 
 use std::path::PathBuf;
 
-use memchr::{memchr, memmem};
 use offchannel_shared::device::Platform;
 use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
+use crate::lines::Lines;
 use crate::scan::formats::stanzas::{Longer, for_each_stanza};
 use crate::scan::host::Host;
 use crate::scan::look::Look;
@@ -67,15 +67,13 @@ fn read_packages(
 ) {
     let Some(mut file) = look.open(path, STATUS_MAX) else { return };
     let mut malformed = false;
-    let fields = Fields::new();
     let result =
-        for_each_stanza(&mut file, STANZA_MAX, Longer::IsAnError, |stanza| match fields.read(stanza) {
+        for_each_stanza(&mut file, STANZA_MAX, Longer::IsAnError, |stanza| match Package::read(stanza) {
             Some(package) => {
                 let grade = if package.status.is_empty() {
                     unless_said
                 } else {
-                    // Only packages between two states have the field, so hardly any is searched for it.
-                    grade(package.status, || value(stanza, &fields.configured).is_some())
+                    grade(package.status, || was_configured(stanza))
                 };
                 let Some(grade) = grade else { return };
                 found(&Artefact {
@@ -117,49 +115,40 @@ struct Package<'a> {
     maintainer: Option<&'a str>,
 }
 
-/// Finds the fields of a package: the text between them is passed over at once, not line by line.
-#[derive(Debug)]
-struct Fields {
-    name: memmem::Finder<'static>,
-    status: memmem::Finder<'static>,
-    version: memmem::Finder<'static>,
-    maintainer: memmem::Finder<'static>,
-    configured: memmem::Finder<'static>,
-}
-
-impl Fields {
-    /// The spelling is always this one: a single program writes the database. A continued line starts
-    /// with a space, so no text of a field is taken for one.
-    fn new() -> Self {
-        Self {
-            name: memmem::Finder::new("\nPackage:"),
-            status: memmem::Finder::new("\nStatus:"),
-            version: memmem::Finder::new("\nVersion:"),
-            maintainer: memmem::Finder::new("\nMaintainer:"),
-            configured: memmem::Finder::new("\nConfig-Version:"),
-        }
-    }
-
+impl<'a> Package<'a> {
     /// `None` if the text names no package.
-    fn read<'a>(&self, stanza: &'a [u8]) -> Option<Package<'a>> {
-        Some(Package {
-            name: text(value(stanza, &self.name)?)?,
-            status: value(stanza, &self.status).unwrap_or_default(),
-            version: value(stanza, &self.version).and_then(text),
-            maintainer: value(stanza, &self.maintainer).and_then(text),
+    ///
+    /// The spelling is always this one: a single program writes the database. A continued line starts with a space, so
+    /// no text of a field is taken for one. What is wanted stands in the first ten lines of some thirty.
+    fn read(stanza: &'a [u8]) -> Option<Self> {
+        let (mut name, mut status, mut version, mut maintainer) = (None, None, None, None);
+        for line in Lines(stanza) {
+            let (field, key): (_, &[u8]) = match line.first() {
+                Some(b'P') => (&mut name, b"Package:"),
+                Some(b'S') => (&mut status, b"Status:"),
+                Some(b'V') => (&mut version, b"Version:"),
+                Some(b'M') => (&mut maintainer, b"Maintainer:"),
+                _ => continue,
+            };
+            if field.is_none() {
+                *field = line.strip_prefix(key).map(<[u8]>::trim_ascii);
+                if name.is_some() && status.is_some() && version.is_some() && maintainer.is_some() {
+                    break;
+                }
+            }
+        }
+        Some(Self {
+            name: text(name?)?,
+            status: status.unwrap_or_default(),
+            version: version.and_then(text),
+            maintainer: maintainer.and_then(text),
         })
     }
 }
 
-/// The value of a field, on the one line that it has.
-fn value<'a>(stanza: &'a [u8], field: &memmem::Finder<'_>) -> Option<&'a [u8]> {
-    let key = field.needle();
-    // The first line has no line break before it.
-    let start =
-        if stanza.starts_with(key.get(1..)?) { key.len() - 1 } else { field.find(stanza)? + key.len() };
-    let rest = stanza.get(start..)?;
-    let line = rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?;
-    Some(line.trim_ascii())
+/// Whether an earlier version of this package was configured. Only packages between two states have the field.
+fn was_configured(stanza: &[u8]) -> bool {
+    Lines(stanza).any(|line| line.starts_with(b"Config-Version:"))
 }
 
 fn text(value: &[u8]) -> Option<&str> {
@@ -177,7 +166,7 @@ mod tests {
         let stanza =
             b"Package: gajim\nStatus: hold ok installed\nPriority: optional\nMaintainer: Debian <d@d>\n\
             Version: 1.7.3-1\nDescription: chat\n Version: 9\n Package: other";
-        let package = Fields::new().read(stanza).unwrap();
+        let package = Package::read(stanza).unwrap();
         assert_eq!((package.name, package.version), ("gajim", Some("1.7.3-1")));
         assert_eq!(package.maintainer, Some("Debian <d@d>"));
         assert_eq!(grade(package.status, || false), Some(Grade::Installed));
@@ -209,9 +198,8 @@ mod tests {
         let half = "Package: gajim\nStatus: install ok unpacked\nVersion: 2\n";
         for (config, expected) in [("Config-Version: 1\n", Some(Grade::Installed)), ("", None)] {
             let stanza = format!("{half}{config}");
-            let fields = Fields::new();
-            let package = fields.read(stanza.as_bytes()).unwrap();
-            let configured = || value(stanza.as_bytes(), &fields.configured).is_some();
+            let package = Package::read(stanza.as_bytes()).unwrap();
+            let configured = || was_configured(stanza.as_bytes());
             assert_eq!(grade(package.status, configured), expected, "{stanza}");
         }
     }
@@ -220,7 +208,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
             let _ = for_each_stanza(&mut &*bytes, STANZA_MAX, Longer::IsAnError, |stanza| {
-                let _ = Fields::new().read(stanza);
+                let _ = Package::read(stanza);
             });
         }
 
@@ -231,7 +219,7 @@ mod tests {
             }).collect();
             let mut read = Vec::new();
             for_each_stanza(&mut text.as_bytes(), STANZA_MAX, Longer::IsAnError, |stanza| {
-                read.extend(Fields::new().read(stanza).map(|package| package.name.to_owned()));
+                read.extend(Package::read(stanza).map(|package| package.name.to_owned()));
             }).unwrap();
             prop_assert_eq!(read, names);
         }

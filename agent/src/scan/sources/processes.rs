@@ -117,7 +117,8 @@ fn bundle(program: &Path) -> Option<(PathBuf, Namespace)> {
 /// The name of a running program: that of its file, or, if the file is an interpreter, the one that
 /// the kernel knows the process by, which is that of the script unless it calls itself otherwise.
 fn name<'a>(file: &'a str, comm: &'a str) -> &'a str {
-    let file = file.strip_suffix(DELETED).unwrap_or(file);
+    // Nearly no name ends like this.
+    let file = if file.ends_with(')') { file.strip_suffix(DELETED).unwrap_or(file) } else { file };
     let bare = file.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     if INTERPRETERS.binary_search(&bare).is_ok() && !comm.is_empty() { comm } else { file }
 }

@@ -160,8 +160,8 @@ impl Signs {
         for entry in entries.iter().filter(|entry| is_menu_entry(entry)).take(ENTRIES_MAX) {
             let Some(bytes) = look.read(&dir.join(&entry.name), FILE_MAX) else { continue };
             let text = String::from_utf8_lossy(&bytes);
-            let program = DesktopFile::parse(&text).map(|file| file.program()).unwrap_or_default();
-            started.extend(program.rsplit('/').next().map(str::to_owned));
+            let Some(file) = DesktopFile::parse(&text) else { continue };
+            started.extend(file.program(&file.command()).rsplit('/').next().map(str::to_owned));
         }
         // electron-builder's installer: `Uninstall Signal.exe` beside `Signal.exe`.
         let undone = entries.iter().filter_map(|entry| entry.name.strip_prefix("Uninstall "));

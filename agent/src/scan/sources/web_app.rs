@@ -188,7 +188,7 @@ fn read_entry(
     let text = String::from_utf8_lossy(bytes);
     let file = DesktopFile::parse(&text)?;
     let web_app = file.web_app()?;
-    let works = program_exists(look, Some(user), dir, &file);
+    let works = program_exists(look, Some(user), dir, &file, &file.command());
     let grade = if works { Grade::WebApp } else { Grade::Residual };
     found(&artefact(&web_app, file.name, &user.scope, grade));
     works.then_some(web_app)
