@@ -3,6 +3,9 @@
 //! A name in somebody's home folder can be a pipe, a device or a link. Nothing but a regular file is
 //! ever opened, and opening never waits.
 
+#[cfg(unix)]
+use std::ffi::CString;
+use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,13 +48,33 @@ impl Stamp {
         Self { device: 0, inode: 0, size: meta.len(), modified, changed: since(meta.created()).max(modified) }
     }
 
-    /// The stamp of what is at a path now, or of the link itself; `None` if nothing is or one may not
-    /// look. Asked hundreds of times a tick: half the work of the standard library's metadata.
-    #[cfg(unix)]
-    pub fn at(path: &Path, follow: bool) -> Option<Self> {
+    /// When the last change is surely over, in microseconds since 1970: a stamp that was taken later
+    /// differs after the next change.
+    pub fn settled_at(&self) -> i64 {
+        const GRAIN: i64 = 50_000;
+        let (seconds, nanos) = self.changed.max(self.modified);
+        seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000).saturating_add(GRAIN)
+    }
+}
+
+/// A path that is asked about at every tick, in the form in which the system takes it: to make that form is half of
+/// the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot(#[cfg(unix)] CString, #[cfg(not(unix))] PathBuf);
+
+#[cfg(unix)]
+impl Spot {
+    /// `None` if nothing can be at this path: no name has a zero byte.
+    pub fn new(path: OsString) -> Option<Self> {
+        CString::new(std::os::unix::ffi::OsStringExt::into_vec(path)).ok().map(Self)
+    }
+
+    /// The stamp of what is here now, or of the link itself; `None` if nothing is or one may not look.
+    pub fn stamp(&self, follow: bool) -> Option<Stamp> {
+        let path = self.0.as_c_str();
         let stat = if follow { rustix::fs::stat(path) } else { rustix::fs::lstat(path) }.ok()?;
         // The types of these fields differ between systems.
-        Some(Self {
+        Some(Stamp {
             device: stat.st_dev as u64,
             inode: stat.st_ino as u64,
             size: stat.st_size as u64,
@@ -59,21 +82,19 @@ impl Stamp {
             changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         })
     }
+}
 
-    /// The stamp of what is at a path now, or of the link itself; `None` if nothing is or one may not
-    /// look.
-    #[cfg(not(unix))]
-    pub fn at(path: &Path, follow: bool) -> Option<Self> {
-        let meta = if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) };
-        meta.ok().map(|meta| Self::of(&meta))
+#[cfg(not(unix))]
+impl Spot {
+    /// `None` if nothing can be at this path; where there are no such paths, never.
+    pub fn new(path: OsString) -> Option<Self> {
+        Some(Self(path.into()))
     }
 
-    /// When the last change is surely over, in microseconds since 1970: a stamp that was taken later
-    /// differs after the next change.
-    pub fn settled_at(&self) -> i64 {
-        const GRAIN: i64 = 50_000;
-        let (seconds, nanos) = self.changed.max(self.modified);
-        seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000).saturating_add(GRAIN)
+    /// The stamp of what is here now, or of the link itself; `None` if nothing is or one may not look.
+    pub fn stamp(&self, follow: bool) -> Option<Stamp> {
+        let meta = if follow { std::fs::metadata(&self.0) } else { std::fs::symlink_metadata(&self.0) };
+        meta.ok().map(|meta| Stamp::of(&meta))
     }
 }
 
@@ -169,13 +190,14 @@ mod tests {
 
     #[test]
     fn both_ways_to_a_stamp_agree() {
+        let stamp = |path: &Path, follow| Spot::new(path.into()).unwrap().stamp(follow);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
-        assert_eq!(Stamp::at(&path, true), None);
+        assert_eq!(stamp(&path, true), None);
         std::fs::write(&path, "a").unwrap();
         for path in [path.as_path(), dir.path(), Path::new("/")] {
-            assert_eq!(Stamp::at(path, true), Some(Stamp::of(&std::fs::metadata(path).unwrap())));
-            assert_eq!(Stamp::at(path, false), Some(Stamp::of(&std::fs::symlink_metadata(path).unwrap())));
+            assert_eq!(stamp(path, true), Some(Stamp::of(&std::fs::metadata(path).unwrap())));
+            assert_eq!(stamp(path, false), Some(Stamp::of(&std::fs::symlink_metadata(path).unwrap())));
         }
     }
 

@@ -23,7 +23,7 @@ use super::trouble::{Place, Trouble, Troubles};
 use super::users::first_person;
 pub use list::{Entry, Kind};
 
-use crate::platform::files::{Stamp, open_regular};
+use crate::platform::files::{Spot, Stamp, open_regular};
 
 /// How many parents of a missing path are asked whether they are missing too.
 const PARENTS_MAX: usize = 8;
@@ -267,12 +267,16 @@ impl<'a> Look<'a> {
 
     /// What was asked for, and what could not be read.
     pub(super) fn into_parts(self) -> (Seen, Troubles) {
-        let asked = self.asked.into_iter().map(|(path, stamp)| (PathBuf::from(path), stamp)).collect();
+        let mut asked: Vec<_> =
+            self.asked.into_iter().filter_map(|(path, stamp)| Some((Spot::new(path)?, stamp))).collect();
+        // It is kept for as long as nothing changes.
+        asked.shrink_to_fit();
         let link = |path: PathBuf| {
-            let stamp = Stamp::at(&path, false);
-            (path, stamp)
+            let spot = Spot::new(path.into_os_string())?;
+            let stamp = spot.stamp(false);
+            Some((spot, stamp))
         };
-        let links = self.links.into_iter().map(link).collect();
+        let links = self.links.into_iter().filter_map(link).collect();
         (Seen { asked, links, fleeting: self.fleeting }, self.troubles)
     }
 

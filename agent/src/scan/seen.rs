@@ -1,14 +1,12 @@
 //! What a look has asked for, to tell later whether anything of it changed.
 
-use std::path::PathBuf;
-
-use crate::platform::files::Stamp;
+use crate::platform::files::{Spot, Stamp};
 
 /// What was asked for and what it was then.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    pub(super) asked: Vec<(PathBuf, Option<Stamp>)>,
-    pub(super) links: Vec<(PathBuf, Option<Stamp>)>,
+    pub(super) asked: Vec<(Spot, Option<Stamp>)>,
+    pub(super) links: Vec<(Spot, Option<Stamp>)>,
     pub(super) fleeting: bool,
 }
 
@@ -22,13 +20,13 @@ impl Seen {
 
     /// Whether all of it is now as it was, seen at `looked_at` (microseconds since 1970).
     pub(super) fn is_unchanged(&self, looked_at: i64) -> bool {
-        let same = |path: &PathBuf, before: &Option<Stamp>, follow: bool| {
+        let same = |spot: &Spot, before: &Option<Stamp>, follow: bool| {
             let settled = before.is_none_or(|stamp| stamp.settled_at() <= looked_at);
-            settled && Stamp::at(path, follow) == *before
+            settled && spot.stamp(follow) == *before
         };
         !self.fleeting
-            && self.asked.iter().all(|(path, before)| same(path, before, true))
-            && self.links.iter().all(|(path, before)| same(path, before, false))
+            && self.asked.iter().all(|(spot, before)| same(spot, before, true))
+            && self.links.iter().all(|(spot, before)| same(spot, before, false))
     }
 }
 
