@@ -89,15 +89,20 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
     let mut rows: Vec<(Namespace, String, Option<String>, bool, usize)> = Vec::new();
     let mut out = String::new();
     let _ = writeln!(out, "pub(super) static VERSION: &str = {version:?};");
-    let _ = writeln!(out, "pub(super) static APPS: &[App] = &[");
+    let (mut texts, mut apps) = (String::new(), String::new());
     for (index, (id, entry)) in entries.iter().enumerate() {
-        let networks: String = entry.networks.iter().map(|n| format!("Cow::Borrowed({n:?}), ")).collect();
+        let of_app =
+            [id, &entry.name, &entry.vendor, &entry.homepage, &entry.networks.join(" ")].map(String::clone);
+        // A text of more than 255 bytes does not compile.
+        let lengths = of_app.each_ref().map(String::len);
         let _ = writeln!(
-            out,
-            "    App {{ id: Cow::Borrowed({id:?}), name: Cow::Borrowed({:?}), vendor: Cow::Borrowed({:?}), \
-             kind: AppKind::{:?}, networks: Cow::Borrowed(&[{networks}]), official: {}, homepage: Cow::Borrowed({:?}) }},",
-            entry.name, entry.vendor, entry.kind, entry.official, entry.homepage
+            apps,
+            "    PackedApp {{ start: {}, lengths: {lengths:?}, kind: AppKind::{:?}, official: {} }},",
+            texts.len(),
+            entry.kind,
+            entry.official
         );
+        texts.extend(of_app);
         for (namespace, patterns) in &entry.matches {
             for pattern in patterns {
                 let publisher = pattern.publisher().map(str::to_lowercase);
@@ -109,7 +114,8 @@ fn tables(entries: &BTreeMap<String, Entry>, version: &str) -> String {
             }
         }
     }
-    out.push_str("];\n");
+    let _ = writeln!(out, "pub(super) static APPS: &[PackedApp] = &[\n{apps}];");
+    let _ = writeln!(out, "pub(super) static APP_TEXTS: &str = {texts:?};");
     rows.sort();
     rows.dedup();
     // Where the rows of each namespace begin; the last one is where all end.

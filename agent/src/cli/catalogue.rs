@@ -64,7 +64,7 @@ struct Row<'a> {
     name: &'a str,
     vendor: &'a str,
     kind: AppKind,
-    networks: &'a [std::borrow::Cow<'static, str>],
+    networks: Vec<&'a str>,
     official: bool,
     homepage: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,15 +119,15 @@ pub fn run(args: &CatalogueArgs, out: &mut dyn io::Write) -> Result<u8, CliError
     Ok(0)
 }
 
-fn row<'a>(app: &'a App, identifiers: Vec<Identifier<'a>>) -> Row<'a> {
+fn row<'a>(app: App<'a>, identifiers: Vec<Identifier<'a>>) -> Row<'a> {
     Row {
-        app: &app.id,
-        name: &app.name,
-        vendor: &app.vendor,
+        app: app.id,
+        name: app.name,
+        vendor: app.vendor,
         kind: app.kind,
-        networks: &app.networks,
+        networks: app.networks().collect(),
         official: app.official,
-        homepage: &app.homepage,
+        homepage: app.homepage,
         identifiers,
     }
 }
@@ -142,7 +142,7 @@ fn identifiers<'a>(catalogue: &'a Catalogue, id: &str) -> Vec<Identifier<'a>> {
     rows.collect()
 }
 
-fn list(out: &mut dyn io::Write, apps: &[&App]) -> io::Result<()> {
+fn list(out: &mut dyn io::Write, apps: &[App<'_>]) -> io::Result<()> {
     let mut rows = vec![["ID", "NAME", "KIND", "NETWORKS", "OFFICIAL"].map(str::to_owned)];
     for app in apps {
         let official = if app.official { "yes" } else { "no" };
@@ -150,7 +150,7 @@ fn list(out: &mut dyn io::Write, apps: &[&App]) -> io::Result<()> {
             app.id.to_string(),
             app.name.to_string(),
             app.kind.to_string(),
-            app.networks.join(", "),
+            app.networks().collect::<Vec<_>>().join(", "),
             official.to_owned(),
         ]);
     }

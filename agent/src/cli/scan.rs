@@ -1,6 +1,5 @@
 //! `scan`: what is on a device, for people and for scripts. Needs no network and no configuration.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 
@@ -48,7 +47,7 @@ struct SightingRow<'a> {
     app: &'a str,
     name: &'a str,
     kind: AppKind,
-    networks: &'a [Cow<'static, str>],
+    networks: Vec<&'a str>,
     grade: Grade,
     source: &'a str,
     identifier: &'a str,
@@ -115,9 +114,9 @@ fn answer<'a>(scan: &'a Scan, catalogue: &'a Catalogue, platform: Platform) -> A
         let app = catalogue.app(sighting.app.as_str())?;
         Some(SightingRow {
             app: sighting.app.as_str(),
-            name: &app.name,
+            name: app.name,
             kind: app.kind,
-            networks: &app.networks,
+            networks: app.networks().collect(),
             grade: sighting.grade,
             source: &sighting.source,
             identifier: &sighting.identifier,

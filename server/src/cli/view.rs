@@ -93,9 +93,9 @@ impl<'a> SightingJson<'a> {
         let app = catalogue.app(sighting.app.as_str());
         Self {
             app: sighting.app.as_str(),
-            name: app.map_or(sighting.app.as_str(), |app| &app.name),
+            name: app.map_or(sighting.app.as_str(), |app| app.name),
             kind: app.map(|app| app.kind.as_str()),
-            networks: app.map(|app| app.networks.iter().map(AsRef::as_ref).collect()).unwrap_or_default(),
+            networks: app.map(|app| app.networks().collect()).unwrap_or_default(),
             official: app.map(|app| app.official),
             sighting: SightingFacts {
                 grade: sighting.grade,

@@ -3,7 +3,7 @@
 use super::entry::canonical;
 use super::table::Rows;
 use super::version::without_version;
-use super::{App, Catalogue, Row, address, built_in};
+use super::{App, Catalogue, Row, address};
 use crate::namespace::{Namespace, is_chromium_id};
 
 /// Longest identifier that is looked at, in bytes; no entry comes near it.
@@ -13,7 +13,7 @@ impl Catalogue {
     /// The app that an identifier stands for, if any.
     ///
     /// `publisher` is who the artefact says made it; entries whose name alone is ambiguous ask for it.
-    pub fn find(&self, namespace: Namespace, identifier: &str, publisher: Option<&str>) -> Option<&App> {
+    pub fn find(&self, namespace: Namespace, identifier: &str, publisher: Option<&str>) -> Option<App<'_>> {
         self.find_row(namespace, identifier, publisher).map(|(app, _)| app)
     }
 
@@ -24,7 +24,7 @@ impl Catalogue {
         namespace: Namespace,
         identifier: &str,
         publisher: Option<&str>,
-    ) -> Option<(&App, Row<'_>)> {
+    ) -> Option<(App<'_>, Row<'_>)> {
         if identifier.len() > IDENTIFIER_MAX {
             return None;
         }
@@ -45,15 +45,15 @@ impl Catalogue {
         namespace: Namespace,
         name: &str,
         publisher: Option<&str>,
-    ) -> Option<(&App, Row<'_>)> {
+    ) -> Option<(App<'_>, Row<'_>)> {
         let own = &self.overlay;
         if !own.rows.is_empty()
             && let Some(row) = find_in(own.rows(namespace), namespace, name, publisher)
         {
-            return Some((own.apps.get(row.app)?, row));
+            return Some((own.apps.get(row.app)?.view(), row));
         }
         let row = find_in(Rows::built_in(namespace), namespace, name, publisher)?;
-        Some((built_in::APPS.get(row.app)?, row))
+        Some((App::built_in(row.app)?, row))
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalogue::{AppKind, Entry};
+    use crate::catalogue::{AppKind, Entry, built_in};
     use crate::ids::AppId;
 
     fn overlay(toml: &str) -> Catalogue {
@@ -190,7 +190,7 @@ mod tests {
             ("Session", "Session Recorder Ltd", None),
         ] {
             let found = catalogue.find(Namespace::WindowsUninstall, name, Some(publisher));
-            assert_eq!(found.map(|app| app.id.as_ref()), app, "{name} by {publisher}");
+            assert_eq!(found.map(|app| app.id), app, "{name} by {publisher}");
         }
     }
 
@@ -253,7 +253,7 @@ mod tests {
             (Namespace::MacosBundle, format!("com.google.Chrome.app.{whatsapp}")),
             (Namespace::MacosBundle, format!("com.microsoft.edgemac.app.{whatsapp}-Profile-1")),
         ] {
-            let found = catalogue.find(namespace, &name, None).map(|app| app.id.as_ref());
+            let found = catalogue.find(namespace, &name, None).map(|app| app.id);
             assert_eq!(found, Some("whatsapp"), "{name}");
         }
         for name in [format!("{whatsapp}.desktop"), format!("chrome-{whatsapp}x-Default.desktop")] {
@@ -292,7 +292,7 @@ mod tests {
             let mut all = Namespace::ALL.into_iter().flat_map(|namespace| Rows::built_in(namespace).all());
             if let Some(row) = all.nth(index) {
                 let found = catalogue.find(row.namespace, row.name, row.publisher);
-                prop_assert_eq!(found.map(|app| &app.id), built_in::APPS.get(row.app).map(|app| &app.id));
+                prop_assert_eq!(found.map(|app| app.id), App::built_in(row.app).map(|app| app.id));
             }
         }
     }

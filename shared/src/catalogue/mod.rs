@@ -5,6 +5,7 @@
 //! ours can be put right without a new agent.
 
 mod address;
+mod app;
 pub mod entry;
 mod filter;
 mod matcher;
@@ -12,9 +13,10 @@ mod recognise;
 mod table;
 mod version;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+pub use app::App;
+use app::OwnApp;
 pub use entry::{AppKind, Entry, EntryError, Pattern, UNLISTED_PREFIX};
 pub use recognise::Recognised;
 use table::{OwnRow, Rows};
@@ -22,25 +24,6 @@ use table::{OwnRow, Rows};
 use crate::ids::AppId;
 use crate::namespace;
 use crate::namespace::Namespace;
-
-/// An app of the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct App {
-    /// The app id.
-    pub id: Cow<'static, str>,
-    /// Name for people.
-    pub name: Cow<'static, str>,
-    /// Who makes it.
-    pub vendor: Cow<'static, str>,
-    /// What sort of product it is.
-    pub kind: AppKind,
-    /// What it talks to, sorted.
-    pub networks: Cow<'static, [Cow<'static, str>]>,
-    /// Whether the vendor of one of its networks makes it; see [`Entry::official`].
-    pub official: bool,
-    /// Where people can read about it.
-    pub homepage: Cow<'static, str>,
-}
 
 /// One identifier of one app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +43,10 @@ pub struct Row<'c> {
 /// The tables that `build.rs` makes. They are constants without pointers where there are many of them: the loader
 /// would have to write every pointer, and each page that it writes is memory of this process alone.
 mod built_in {
+    use super::AppKind;
+    use super::app::PackedApp;
     use super::filter::Filter;
     use super::table::Packed;
-    use super::{App, AppKind, Cow};
     include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 }
 
@@ -74,7 +58,7 @@ pub struct Catalogue {
 
 #[derive(Debug, Clone, Default)]
 struct Table {
-    apps: Vec<App>,
+    apps: Vec<OwnApp>,
     rows: Vec<OwnRow>,
 }
 
@@ -109,27 +93,22 @@ impl Catalogue {
     }
 
     /// The app with this id.
-    pub fn app(&self, id: &str) -> Option<&App> {
-        let built_in = || {
-            let index = built_in::APPS.binary_search_by(|app| app.id.as_ref().cmp(id)).ok()?;
-            built_in::APPS.get(index)
-        };
-        self.overlay.apps.iter().find(|app| app.id == id).or_else(built_in)
+    pub fn app(&self, id: &str) -> Option<App<'_>> {
+        let built_in = || App::built_in(App::place_of_built_in(id)?);
+        self.overlay.apps.iter().map(OwnApp::view).find(|app| app.id == id).or_else(built_in)
     }
 
     /// All apps, sorted by id; an organisation's own entry stands for the built-in one of its name.
-    pub fn apps(&self) -> Vec<&App> {
-        let mut apps: BTreeMap<&str, &App> =
-            built_in::APPS.iter().map(|app| (app.id.as_ref(), app)).collect();
-        apps.extend(self.overlay.apps.iter().map(|app| (app.id.as_ref(), app)));
+    pub fn apps(&self) -> Vec<App<'_>> {
+        let own = self.overlay.apps.iter().map(OwnApp::view);
+        let apps: BTreeMap<&str, App<'_>> = App::all_built_in().chain(own).map(|app| (app.id, app)).collect();
         apps.into_values().collect()
     }
 
     /// All identifiers of an app, sorted by namespace and name.
     pub fn identifiers(&self, id: &str) -> Vec<Row<'_>> {
-        let position = |apps: &[App]| apps.iter().position(|app| app.id == id);
-        let own = position(&self.overlay.apps);
-        let app = own.or_else(|| position(built_in::APPS));
+        let own = self.overlay.apps.iter().position(|app| app.view().id == id);
+        let app = own.or_else(|| App::place_of_built_in(id));
         let rows = |namespace: Namespace| match own {
             Some(_) => self.overlay.rows(namespace),
             None => Rows::built_in(namespace),
@@ -140,8 +119,8 @@ impl Catalogue {
 
     /// All networks that some app talks to, sorted.
     pub fn networks(&self) -> Vec<&str> {
-        let apps = built_in::APPS.iter().chain(&self.overlay.apps);
-        let mut networks: Vec<&str> = apps.flat_map(|app| app.networks.iter().map(Cow::as_ref)).collect();
+        let apps = App::all_built_in().chain(self.overlay.apps.iter().map(OwnApp::view));
+        let mut networks: Vec<&str> = apps.flat_map(|app| app.networks()).collect();
         networks.sort_unstable();
         networks.dedup();
         networks
@@ -179,14 +158,6 @@ impl Table {
                 }
             }
         }
-        self.apps.push(App {
-            id: Cow::Owned(id.to_owned()),
-            name: Cow::Owned(entry.name.clone()),
-            vendor: Cow::Owned(entry.vendor.clone()),
-            kind: entry.kind,
-            networks: entry.networks.iter().map(|n| Cow::Owned(n.clone())).collect(),
-            official: entry.official,
-            homepage: Cow::Owned(entry.homepage.clone()),
-        });
+        self.apps.push(OwnApp::new(id, entry));
     }
 }

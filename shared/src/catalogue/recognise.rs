@@ -58,7 +58,7 @@ impl Catalogue {
                 false => name,
             };
             // Ids in the tables are checked when they are built; another one means a broken table.
-            let Ok(app) = AppId::new(app.id.clone().into_owned()) else { return Recognised::Nothing };
+            let Ok(app) = AppId::new(app.id) else { return Recognised::Nothing };
             return Recognised::Listed(Sighting {
                 app,
                 source: source.to_owned(),

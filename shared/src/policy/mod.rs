@@ -209,10 +209,10 @@ impl Where {
 
 impl Rule {
     /// Whether an app is one of those that the rule is about.
-    pub fn names(&self, app: &App) -> bool {
+    pub fn names(&self, app: App<'_>) -> bool {
         self.apps.iter().any(|id| id.as_str() == app.id)
             || self.kinds.contains(&app.kind)
-            || self.networks.iter().any(|network| app.networks.iter().any(|n| n == network.as_str()))
+            || self.networks.iter().any(|network| app.networks().any(|n| n == network.as_str()))
     }
 
     /// Whether the rule is in force.

@@ -221,7 +221,7 @@ fn known_apps(
         let id = app.get_ref().as_str();
         if catalogue.app(id).is_none() {
             let all = catalogue.apps();
-            let near = nearest(id, all.iter().map(|app| app.id.as_ref()));
+            let near = nearest(id, all.iter().map(|app| app.id));
             let hint = near.map_or("`offchannel-agent catalogue list` shows all".to_owned(), |near| {
                 format!("did you mean {near:?}?")
             });
