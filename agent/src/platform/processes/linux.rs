@@ -43,9 +43,14 @@ pub(super) fn host_name() -> Option<String> {
 /// `None` if this is no program, or none any more: programs start and end all the time, and that is nothing to
 /// complain of.
 fn process(pid: u32, dir: &Path) -> Option<Process> {
+    let program = match read_link(dir.join("exe")) {
+        Ok(path) => Some(path),
+        Err(error) if is_closed(&error) => None,
+        // To root, the kernel's own threads and what waits for its parent are without a program.
+        Err(_) => return None,
+    };
     let mut bytes = [0; STATUS_MAX];
-    let read = File::open(dir.join("status")).and_then(|mut file| file.read(&mut bytes));
-    let length = match read {
+    let length = match File::open(dir.join("status")).and_then(|mut file| file.read(&mut bytes)) {
         Ok(length) => length,
         Err(error) => {
             let closed = Process { program: None, name: String::new(), uid: None, user: None };
@@ -53,22 +58,12 @@ fn process(pid: u32, dir: &Path) -> Option<Process> {
         }
     };
     let status = status(bytes.get(..length)?)?;
-    // The kernel's own threads are kthreadd, which is process 2, and its children. What has ended and waits for its
-    // parent has no program any more.
+    // To others they are closed. These threads are kthreadd, which is process 2, and its children.
     if pid == 2 || status.parent == 2 || matches!(status.state, b'Z' | b'X') {
         return None;
     }
-    let program = match read_link(dir.join("exe")) {
-        Ok(path) => Some(path),
-        Err(error) if is_closed(&error) => None,
-        Err(_) => return None,
-    };
-    Some(Process {
-        program,
-        name: String::from_utf8_lossy(status.name).into_owned(),
-        uid: Some(status.uid),
-        user: None,
-    })
+    let name = String::from_utf8_lossy(status.name).into_owned();
+    Some(Process { program, name, uid: Some(status.uid), user: None })
 }
 
 /// EACCES and EPERM.
