@@ -37,7 +37,7 @@ pub(super) fn running() -> io::Result<Vec<Process>> {
 
 /// The host's own name.
 pub(super) fn host_name() -> Option<String> {
-    System::host_name()
+    System::host_name().ok()
 }
 
 /// Whether a process without a program is the kernel's own. macOS: `kernel_task` is process 0. Windows: idle time
