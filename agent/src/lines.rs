@@ -34,6 +34,14 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_text_is_cut_at_the_first_byte_of_a_kind() {
+        assert_eq!(split_once(b"a=b=c", b'='), Some((b"a".as_slice(), b"b=c".as_slice())));
+        assert_eq!(split_once(b"=", b'='), Some((b"".as_slice(), b"".as_slice())));
+        assert_eq!(split_once(b"a", b'='), None);
+        assert_eq!(Lines(b"a\r\n\nb").collect::<Vec<_>>(), [b"a\r".as_slice(), b"", b"b"]);
+    }
+
     proptest! {
         #[test]
         fn lines_are_those_of_the_standard_library(text in "([a-z]{0,3}\n?){0,20}") {

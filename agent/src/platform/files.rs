@@ -86,7 +86,7 @@ impl Spot {
 
 #[cfg(not(unix))]
 impl Spot {
-    /// `None` if nothing can be at this path; where there are no such paths, never.
+    /// Never `None`: to ask for a path that cannot be answers that nothing is there.
     pub fn new(path: OsString) -> Option<Self> {
         Some(Self(path.into()))
     }
@@ -186,6 +186,22 @@ mod tests {
         let before = Stamp::of(&std::fs::metadata(&path).unwrap());
         std::fs::write(&path, "ab").unwrap();
         assert_ne!(before, Stamp::of(&std::fs::metadata(&path).unwrap()));
+    }
+
+    #[test]
+    fn a_joined_path_is_that_of_the_standard_library() {
+        for dir in ["/home/alice", "/", "", "/home/alice/"] {
+            for name in ["x", ".config/y", "", "/etc"] {
+                let dir = Path::new(dir);
+                assert_eq!(join(dir, name).as_os_str(), dir.join(name).as_os_str(), "{dir:?} {name:?}");
+            }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_at_a_path_with_a_zero_byte() {
+        assert_eq!(Spot::new("/tmp/a\0b".into()), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub struct Process {
     /// The program file; `None` if this process may not know it.
     pub program: Option<PathBuf>,
-    /// The kernel's name of the process, on Linux at most 15 bytes.
+    /// The kernel's name of the process, on Linux at most 15 bytes, with `\\` and `\n` written as they are here.
     pub name: String,
     /// The user it runs as, where users have numbers.
     pub uid: Option<u32>,

@@ -409,7 +409,8 @@ fn parent_of(path: &Path) -> Option<&Path> {
     use std::os::unix::ffi::OsStrExt;
 
     let bytes = path.as_os_str().as_bytes();
-    let end = memchr::memrchr(b'/', bytes).filter(|end| *end + 1 < bytes.len())?;
+    let last = bytes.iter().rposition(|byte| *byte != b'/')?;
+    let end = memchr::memrchr(b'/', bytes.get(..last)?)?;
     bytes.get(..end.max(1)).map(|parent| Path::new(std::ffi::OsStr::from_bytes(parent)))
 }
 
@@ -428,4 +429,20 @@ fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_parent_of_a_path_is_that_of_the_standard_library(path in "(/[a-z.]{1,3}[a-z]){0,5}/?") {
+            let path = Path::new(&path);
+            let expected = path.parent().filter(|_| path.has_root());
+            prop_assert_eq!(parent_of(path), expected);
+        }
+    }
 }

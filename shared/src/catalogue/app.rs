@@ -71,7 +71,7 @@ impl PackedApp {
 /// An app of an organisation's own.
 #[derive(Debug, Clone)]
 pub(super) struct OwnApp {
-    id: String,
+    pub(super) id: String,
     name: String,
     vendor: String,
     kind: AppKind,
@@ -103,5 +103,24 @@ impl OwnApp {
             homepage: &self.homepage,
             networks: &self.networks,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_the_built_in_apps_follow_one_another_without_a_gap() {
+        let mut end = 0;
+        for packed in built_in::APPS {
+            assert_eq!(packed.start as usize, end);
+            end += packed.lengths.iter().copied().map(usize::from).sum::<usize>();
+            let app = packed.unpack();
+            let texts = [app.id, app.name, app.vendor, app.homepage, app.networks];
+            assert!(texts.iter().all(|text| !text.is_empty()), "{app:?}");
+            assert_eq!(App::place_of_built_in(app.id).and_then(App::built_in), Some(app));
+        }
+        assert_eq!(end, built_in::APP_TEXTS.len());
     }
 }

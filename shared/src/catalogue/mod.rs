@@ -107,7 +107,7 @@ impl Catalogue {
 
     /// All identifiers of an app, sorted by namespace and name.
     pub fn identifiers(&self, id: &str) -> Vec<Row<'_>> {
-        let own = self.overlay.apps.iter().position(|app| app.view().id == id);
+        let own = self.overlay.apps.iter().position(|app| app.id == id);
         let app = own.or_else(|| App::place_of_built_in(id));
         let rows = |namespace: Namespace| match own {
             Some(_) => self.overlay.rows(namespace),

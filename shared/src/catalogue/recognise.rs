@@ -69,6 +69,7 @@ impl Catalogue {
                 version: artefact.version.map(clipped),
             });
         }
+        // A package has none, and there are thousands.
         if artefact.categories.is_empty() {
             return Recognised::Nothing;
         }

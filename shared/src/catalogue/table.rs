@@ -100,6 +100,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_built_in_row_is_found_by_its_name() {
+        for namespace in Namespace::ALL {
+            for row in Rows::built_in(namespace).all() {
+                let found = Rows::built_in(namespace).find(row.name, |found| *found == row);
+                assert_eq!(found, Some(row));
+            }
+        }
+    }
+
+    #[test]
     fn most_names_of_no_row_are_told_at_a_glance() {
         let names = (0..10_000).map(|number| format!("library-{number}-dev"));
         let passed = names.filter(|name| may_have(&built_in::FILTER, name)).count();

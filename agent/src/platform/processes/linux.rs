@@ -1,7 +1,7 @@
 //! Processes as Linux tells them in `/proc` (proc(5)).
 //!
-//! Two questions for each: what file it runs, and the first lines of `status`. A library that reads all of
-//! `stat`, `status` and the folder's own entry costs seven times as much, at every look of an agent that should not be noticed.
+//! Two questions for each: what file it runs, and the first lines of `status`. A library that asks for all that is told
+//! costs more than twice as much (ADR 0012).
 
 use std::fs::{File, read_dir, read_link};
 use std::io::{self, Read};
@@ -10,34 +10,39 @@ use std::path::Path;
 use super::Process;
 use crate::lines::{Lines, split_once};
 
-/// How much of `status` is read: what is needed stands in its first ten lines (proc_pid_status(5)), and a name has at
-/// most 15 bytes, each of which may be escaped.
+/// How much of `status` is read: what is needed stands in its first ten lines (proc_pid_status(5)), and the longest
+/// names, those of the kernel's own threads, have 63 bytes.
 const STATUS_MAX: usize = 512;
 
 /// What `status` says that matters here.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Status<'a> {
     name: &'a [u8],
-    state: u8,
-    parent: u32,
-    uid: u32,
+    state: Option<u8>,
+    parent: Option<u32>,
+    uid: Option<u32>,
 }
 
 /// All processes that run a program.
 pub(super) fn running() -> io::Result<Vec<Process>> {
-    let mut all = Vec::new();
-    for entry in read_dir("/proc")? {
-        let Ok(entry) = entry else { continue };
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        all.extend(pid.and_then(|pid| process(pid, &entry.path())));
-    }
+    let all = running_in(Path::new("/proc"))?;
     // This very process is always there: without it this is a folder on which nothing is mounted.
     if all.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "/proc is empty")) } else { Ok(all) }
 }
 
-/// The host's own name (proc_sys_kernel(5)).
+/// The host's own name.
 pub(super) fn host_name() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim_end().to_owned())
+    Some(rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+fn running_in(proc: &Path) -> io::Result<Vec<Process>> {
+    let mut all = Vec::new();
+    for entry in read_dir(proc)? {
+        let entry = entry?;
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        all.extend(pid.and_then(|pid| process(pid, &entry.path())));
+    }
+    Ok(all)
 }
 
 /// `None` if this is no program, or none any more: programs start and end all the time, and that is nothing to
@@ -50,20 +55,20 @@ fn process(pid: u32, dir: &Path) -> Option<Process> {
         Err(_) => return None,
     };
     let mut bytes = [0; STATUS_MAX];
-    let length = match File::open(dir.join("status")).and_then(|mut file| file.read(&mut bytes)) {
-        Ok(length) => length,
-        Err(error) => {
-            let closed = Process { program: None, name: String::new(), uid: None, user: None };
-            return is_closed(&error).then_some(closed);
-        }
+    let status = match File::open(dir.join("status")).and_then(|mut file| file.read(&mut bytes)) {
+        Ok(length) => status(bytes.get(..length)?),
+        // With `hidepid=1`, which shows that there are others' processes and nothing of them.
+        Err(error) if is_closed(&error) => Status::default(),
+        Err(_) => return None,
     };
-    let status = status(bytes.get(..length)?)?;
-    // To others they are closed. These threads are kthreadd, which is process 2, and its children.
-    if pid == 2 || status.parent == 2 || matches!(status.state, b'Z' | b'X') {
+    // To others than root the kernel's own threads are closed: kthreadd, which is process 2, and its children. In a
+    // container process 2 is a program like others, and the kernel starts some programs itself.
+    let in_kernel = program.is_none() && (pid == 2 || status.parent == Some(2));
+    if in_kernel || matches!(status.state, Some(b'Z' | b'X' | b'x')) {
         return None;
     }
     let name = String::from_utf8_lossy(status.name).into_owned();
-    Some(Process { program, name, uid: Some(status.uid), user: None })
+    Some(Process { program, name, uid: status.uid, user: None })
 }
 
 /// EACCES and EPERM.
@@ -71,24 +76,23 @@ fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// `None` if this is not what the kernel writes.
-fn status(text: &[u8]) -> Option<Status<'_>> {
-    let (mut name, mut state, mut parent) = (None, None, None);
+fn status(text: &[u8]) -> Status<'_> {
+    let mut status = Status::default();
     for line in Lines(text) {
         let Some((key, value)) = split_once(line, b'\t') else { continue };
         match key {
-            b"Name:" => name = name.or(Some(value)),
-            b"State:" => state = value.first().copied(),
-            b"PPid:" => parent = number(value),
+            b"Name:" => status.name = value,
+            b"State:" => status.state = value.first().copied(),
+            b"PPid:" => status.parent = number(value),
             // The real one, before the effective, the saved and that of the file system.
             b"Uid:" => {
-                let uid = number(split_once(value, b'\t')?.0)?;
-                return Some(Status { name: name?, state: state?, parent: parent?, uid });
+                status.uid = split_once(value, b'\t').and_then(|(real, _)| number(real));
+                break;
             }
             _ => {}
         }
     }
-    None
+    status
 }
 
 fn number(text: &[u8]) -> Option<u32> {
@@ -97,6 +101,7 @@ fn number(text: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
     use std::process::{Command, Stdio};
 
     use proptest::prelude::*;
@@ -108,14 +113,63 @@ mod tests {
 
     #[test]
     fn what_matters_of_a_status_is_read() {
-        let expected = Status { name: b"Web Content", state: b'S', parent: 644, uid: 1000 };
-        assert_eq!(status(STATUS.as_bytes()), Some(expected));
+        let expected = Status { name: b"Web Content", state: Some(b'S'), parent: Some(644), uid: Some(1000) };
+        assert_eq!(status(STATUS.as_bytes()), expected);
         // Names are whatever a program calls itself; a line break in one is written as two characters.
         let evil = STATUS.replace("Web Content", "Uid:\\n5\tPPid:\t2");
-        assert_eq!(status(evil.as_bytes()).map(|status| (status.parent, status.uid)), Some((644, 1000)));
-        for cut in [0, 5, 40, 100] {
-            assert_eq!(status(&STATUS.as_bytes()[..cut]), None);
+        let evil = status(evil.as_bytes());
+        assert_eq!((evil.parent, evil.uid), (Some(644), Some(1000)));
+    }
+
+    #[test]
+    fn only_what_runs_a_program_is_told() {
+        let proc = tempfile::tempdir().unwrap();
+        let make = |pid: u32, program: Option<&str>, state: &str, parent: u32| {
+            let dir = proc.path().join(pid.to_string());
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::write(
+                dir.join("status"),
+                format!("Name:\tp{pid}\nState:\t{state}\nPPid:\t{parent}\nUid:\t7\t7\t7\t7\n"),
+            )
+            .unwrap();
+            program.into_iter().for_each(|program| symlink(program, dir.join("exe")).unwrap());
+        };
+        make(1, Some("/sbin/init"), "S (sleeping)", 0);
+        // As in a container, where the first programs have the numbers that the kernel's threads have elsewhere.
+        make(2, Some("/usr/bin/slack"), "S (sleeping)", 1);
+        make(3, Some("/usr/bin/signal-desktop (deleted)"), "R (running)", 2);
+        make(4, None, "I (idle)", 2);
+        make(5, Some("/usr/bin/dead"), "Z (zombie)", 1);
+        std::fs::create_dir(proc.path().join("6")).unwrap();
+        std::fs::create_dir(proc.path().join("sys")).unwrap();
+        // The status of another kernel.
+        make(7, Some("/usr/bin/gajim"), "S", 1);
+        std::fs::write(proc.path().join("7/status"), "nothing of this kind\n").unwrap();
+        let mut told: Vec<_> = running_in(proc.path())
+            .unwrap()
+            .into_iter()
+            .map(|process| (process.name, process.program.unwrap().display().to_string(), process.uid))
+            .collect();
+        told.sort();
+        let told: Vec<_> =
+            told.iter().map(|(name, program, uid)| (name.as_str(), program.as_str(), *uid)).collect();
+        let expected = [
+            ("", "/usr/bin/gajim", None),
+            ("p1", "/sbin/init", Some(7)),
+            ("p2", "/usr/bin/slack", Some(7)),
+            ("p3", "/usr/bin/signal-desktop (deleted)", Some(7)),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_told_from_one_that_is_closed() {
+        for (error, closed) in [(1, true), (13, true), (2, false), (3, false)] {
+            let error = io::Error::from_raw_os_error(error);
+            assert_eq!(is_closed(&error), closed, "{error}");
         }
+        // No process has this number (proc_sys_kernel(5): pid_max is at most 2^22).
+        assert_eq!(process(1 << 23, Path::new("/proc/8388608")), None);
     }
 
     #[test]
@@ -134,11 +188,6 @@ mod tests {
         assert!(gone);
         child.wait().unwrap();
         assert_eq!(find(child.id()), None);
-    }
-
-    #[test]
-    fn the_kernel_s_own_threads_are_no_programs() {
-        assert!(running().unwrap().iter().all(|process| !process.name.starts_with("kthreadd")));
     }
 
     proptest! {

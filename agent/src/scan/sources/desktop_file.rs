@@ -51,8 +51,8 @@ impl<'a> DesktopFile<'a> {
         if key.last() == Some(&b']') {
             return;
         }
-        // The text was cut at line ends and signs of equality: what is left is text.
-        let value = std::str::from_utf8(value.trim_ascii()).unwrap_or_default();
+        // What was cut out of a text at characters of one byte is text.
+        let Ok(value) = std::str::from_utf8(value).map(str::trim) else { return };
         match key {
             b"Type" => self.kind = value,
             b"Name" => self.name = Some(value),

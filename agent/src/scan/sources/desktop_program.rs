@@ -89,6 +89,7 @@ pub(super) fn opens_page(command: &[String]) -> bool {
         let rest = name.strip_prefix(*browser);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
     };
+    // Every menu entry is compared with all of them.
     let mut alike = BROWSERS.iter().filter(|browser| browser.as_bytes().first() == first);
     OPENERS.binary_search(&name.as_str()).is_ok() || alike.any(is_browser)
 }

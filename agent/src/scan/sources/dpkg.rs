@@ -173,6 +173,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_two_fields_counts_and_a_missing_one_is_missing() {
+        let package =
+            Package::read(b"Package: gajim\r\nPackage: evil\r\nSection: net\r\nVersion: 1\r\n").unwrap();
+        let expected = Package { name: "gajim", status: b"", version: Some("1"), maintainer: None };
+        assert_eq!(package, expected);
+        assert_eq!(Package::read(b"Status: install ok installed\nVersion: 1"), None);
+    }
+
+    #[test]
     fn only_configured_packages_are_installed() {
         let installed = Some(Grade::Installed);
         // State, then what it is with and without an earlier version that was configured.

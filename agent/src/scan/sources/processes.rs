@@ -117,7 +117,7 @@ fn bundle(program: &Path) -> Option<(PathBuf, Namespace)> {
 /// The name of a running program: that of its file, or, if the file is an interpreter, the one that
 /// the kernel knows the process by, which is that of the script unless it calls itself otherwise.
 fn name<'a>(file: &'a str, comm: &'a str) -> &'a str {
-    // Nearly no name ends like this.
+    // Nearly no name ends like this, and to compare its last character costs next to nothing.
     let file = if file.ends_with(')') { file.strip_suffix(DELETED).unwrap_or(file) } else { file };
     let bare = file.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     if INTERPRETERS.binary_search(&bare).is_ok() && !comm.is_empty() { comm } else { file }

@@ -161,7 +161,9 @@ impl Signs {
             let Some(bytes) = look.read(&dir.join(&entry.name), FILE_MAX) else { continue };
             let text = String::from_utf8_lossy(&bytes);
             let Some(file) = DesktopFile::parse(&text) else { continue };
-            started.extend(file.program(&file.command()).rsplit('/').next().map(str::to_owned));
+            let command = file.command();
+            let program = file.program(&command);
+            started.extend(program.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned));
         }
         // electron-builder's installer: `Uninstall Signal.exe` beside `Signal.exe`.
         let undone = entries.iter().filter_map(|entry| entry.name.strip_prefix("Uninstall "));
