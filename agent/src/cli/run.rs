@@ -7,7 +7,7 @@ use clap::Args;
 use offchannel_shared::error_chain::error_chain;
 use offchannel_shared::ids::Epoch;
 use tokio::runtime::Builder;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::options::{ConfigArgs, host};
 use super::{CliError, EXIT_CODES};
@@ -15,7 +15,7 @@ use crate::client::{Client, trust};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::enrol::{self, Enrolled};
-use crate::platform::signals;
+use crate::platform::{signals, supervisor};
 use crate::run::Parts;
 use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
@@ -68,12 +68,18 @@ async fn daemon(
     clock: &Clock,
     stop_at_eof: bool,
 ) -> Result<(), CliError> {
+    // It is up as soon as the folder is its own: a collector may be away for hours.
+    told(supervisor::ready());
+    tokio::spawn(live());
     let stop = stop(stop_at_eof);
     tokio::pin!(stop);
     let host = host(config);
     let found = tokio::select! {
         biased;
-        stopped = &mut stop => return stopped.map_err(CliError::Signals),
+        stopped = &mut stop => {
+            told(supervisor::stopping());
+            return stopped.map_err(CliError::Signals);
+        }
         found = identity(config, &folder, &client, &host, clock) => found?,
     };
     let (identity, memory, first_check_in) = match found {
@@ -98,8 +104,28 @@ async fn daemon(
         if let Err(error) = stop.await {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));
         }
+        told(supervisor::stopping());
     };
     crate::run::run(parts, clock, stop).await.map_err(CliError::Run)
+}
+
+/// Tells the supervisor again and again that this program lives, from the one thread that does its work: when that
+/// hangs, the signs end.
+async fn live() {
+    let Some(every) = supervisor::life_sign() else { return };
+    let mut signs = interval(every);
+    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        signs.tick().await;
+        told(supervisor::alive());
+    }
+}
+
+/// A supervisor that cannot be told does what it must; the log says why.
+fn told(result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!("cannot tell the supervisor: {}", error_chain(&error));
+    }
 }
 
 /// Completes when the agent is to end.

@@ -7,3 +7,4 @@ pub mod processes;
 pub mod registry;
 pub mod signals;
 pub mod storage;
+pub mod supervisor;

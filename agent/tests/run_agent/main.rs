@@ -7,4 +7,6 @@ mod crashes;
 #[cfg(target_os = "linux")]
 mod memory;
 mod reports;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod support;

@@ -100,6 +100,14 @@ impl Device {
         Running::start(self.command("run"))
     }
 
+    /// Starts the daemon under a supervisor that hears at this socket and waits so long for a sign of life.
+    #[cfg(target_os = "linux")]
+    pub fn run_under(&self, socket: &std::path::Path, watchdog: std::time::Duration) -> Running {
+        let mut command = self.command("run");
+        command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+        Running::start(command)
+    }
+
     /// Starts the daemon of another build.
     #[cfg(target_os = "linux")]
     pub fn run_this(&self, agent: &std::path::Path) -> Running {
