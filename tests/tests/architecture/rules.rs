@@ -108,7 +108,7 @@ pub const RULES: &[Rule] = &[
         about: "code that knows an operating system does not know the product",
         within: &["agent/src/platform/"],
         except: &[],
-        refuse: Paths(&["crate", "offchannel_shared"], &["crate::platform"]),
+        refuse: Paths(&["crate", "offchannel_shared"], &["crate::lines", "crate::platform"]),
         bad: ("agent/src/platform/files.rs", "use super::super::scan::host::Host;"),
     },
     Rule {
