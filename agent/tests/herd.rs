@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use offchannel_agent::schedule::{Backoff, check_in_interval, jitter, retry_after, splay};
+use offchannel_agent::schedule::{Backoff, check_in_interval, retry_after, splay};
 use offchannel_shared::ids::DeviceId;
 
 const AGENTS: usize = 100_000;
@@ -15,7 +15,7 @@ const OUTAGE: Duration = Duration::from_secs(3600);
 /// What it tells those whom it cannot serve at once.
 const LATER: Duration = Duration::from_secs(30);
 
-/// SplitMix64: the same fleet in every run.
+/// SplitMix64: the same fleet in every run of a seed.
 struct Random(u64);
 
 impl Random {
@@ -41,17 +41,16 @@ struct Outcome {
 
 /// Lets the fleet fail for as long as the outage lasts, and then come back to a collector that serves so many in a
 /// second.
-fn come_back(capacity: usize) -> Outcome {
-    let mut random = Random(7);
+fn come_back(capacity: usize, seed: u64) -> Outcome {
+    let mut random = Random(seed);
     let interval = check_in_interval(300);
     let mut backoffs = vec![Backoff::default(); AGENTS];
     let mut attempts = vec![0_u32; AGENTS];
     let mut due = BinaryHeap::new();
     for agent in 0..AGENTS {
-        // The last check-in that worked was in the interval before the outage.
+        // The first check-in that fails is the next one of each.
         let device = DeviceId::from_random((agent as u128).to_be_bytes());
-        let next = jitter(interval, random.next()).saturating_sub(interval / 2);
-        due.push(Reverse((splay(&device, interval) + next, agent)));
+        due.push(Reverse((splay(&device, interval), agent)));
     }
     let mut outcome = Outcome::default();
     let mut in_second: BTreeMap<u64, usize> = BTreeMap::new();
@@ -78,10 +77,13 @@ fn come_back(capacity: usize) -> Outcome {
 
 #[test]
 fn a_fleet_that_comes_back_needs_at_most_two_attempts_each() {
-    // One in three hundred of the fleet in a second: what comes at once when all wait up to ten minutes.
-    let outcome = come_back(AGENTS / 300);
-    assert!(outcome.attempts.keys().all(|count| *count <= 2), "{outcome:?}");
-    assert_eq!(outcome.attempts.values().sum::<usize>(), AGENTS);
-    assert!(outcome.peak <= AGENTS / 200, "{outcome:?}");
-    assert!(outcome.last <= Duration::from_secs(660), "{outcome:?}");
+    for seed in [1, 7, 99] {
+        // Agents that all wait up to ten minutes come with 333 in the first second, by chance a few more. A collector
+        // that takes 350 can put off the others; with less than that some are put off twice.
+        let outcome = come_back(350, seed);
+        assert!(outcome.attempts.keys().all(|count| *count <= 2), "{seed}: {outcome:?}");
+        assert_eq!(outcome.attempts.values().sum::<usize>(), AGENTS);
+        assert!(outcome.peak <= AGENTS / 200, "{seed}: {outcome:?}");
+        assert!(outcome.last <= Duration::from_secs(660), "{seed}: {outcome:?}");
+    }
 }
