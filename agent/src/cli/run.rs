@@ -15,7 +15,8 @@ use crate::client::{Client, trust};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::enrol::{self, Enrolled};
-use crate::platform::{signals, supervisor};
+use crate::platform::signals;
+use crate::platform::supervisor::{self, Sign};
 use crate::run::Parts;
 use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
@@ -69,7 +70,7 @@ async fn daemon(
     stop_at_eof: bool,
 ) -> Result<(), CliError> {
     // It is up as soon as the folder is its own: a collector may be away for hours.
-    told(supervisor::ready());
+    tell(Sign::Ready);
     tokio::spawn(live());
     let stop = stop(stop_at_eof);
     tokio::pin!(stop);
@@ -77,7 +78,7 @@ async fn daemon(
     let found = tokio::select! {
         biased;
         stopped = &mut stop => {
-            told(supervisor::stopping());
+            tell(Sign::Stopping);
             return stopped.map_err(CliError::Signals);
         }
         found = identity(config, &folder, &client, &host, clock) => found?,
@@ -104,7 +105,7 @@ async fn daemon(
         if let Err(error) = stop.await {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));
         }
-        told(supervisor::stopping());
+        tell(Sign::Stopping);
     };
     crate::run::run(parts, clock, stop).await.map_err(CliError::Run)
 }
@@ -117,13 +118,13 @@ async fn live() {
     signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         signs.tick().await;
-        told(supervisor::alive());
+        tell(Sign::Alive);
     }
 }
 
 /// A supervisor that cannot be told does what it must; the log says why.
-fn told(result: io::Result<()>) {
-    if let Err(error) = result {
+fn tell(sign: Sign) {
+    if let Err(error) = supervisor::tell(sign) {
         tracing::warn!("cannot tell the supervisor: {}", error_chain(&error));
     }
 }

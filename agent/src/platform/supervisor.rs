@@ -1,82 +1,55 @@
 //! The program that started this one and watches over it: systemd, where it wants to hear (sd_notify(3)).
 //!
-//! All of it does nothing where nobody listens.
+//! All of it does nothing where nobody listens. Who does is said in variables of the environment that are systemd's,
+//! not settings of ours.
 
 use std::io;
 use std::time::Duration;
 
-/// Tells it that the program is up.
+/// What it may be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// The program is up.
+    Ready,
+    /// The program lives.
+    Alive,
+    /// The program has been asked to end and is about to.
+    Stopping,
+}
+
+/// Tells it.
 ///
 /// # Errors
 /// What the system says of the socket that it named.
-pub fn ready() -> io::Result<()> {
-    imp::ready()
-}
-
-/// Tells it that the program has been asked to end and is about to.
-///
-/// # Errors
-/// As [`ready`].
-pub fn stopping() -> io::Result<()> {
-    imp::stopping()
-}
-
-/// How often it wants to hear [`alive`], or it starts the program anew: half the time that it waits, as
-/// sd_watchdog_enabled(3) says.
-pub fn life_sign() -> Option<Duration> {
-    imp::watchdog().map(|limit| limit / 2).filter(|every| !every.is_zero())
-}
-
-/// The sign of life.
-///
-/// # Errors
-/// As [`ready`].
-pub fn alive() -> io::Result<()> {
-    imp::alive()
-}
-
 #[cfg(target_os = "linux")]
-mod imp {
-    use std::io;
-    use std::time::Duration;
+pub fn tell(sign: Sign) -> io::Result<()> {
+    use sd_notify::{NotifyState, notify};
 
-    use sd_notify::{NotifyState, notify, watchdog_enabled};
-
-    pub fn ready() -> io::Result<()> {
-        notify(&[NotifyState::Ready])
-    }
-
-    pub fn stopping() -> io::Result<()> {
-        notify(&[NotifyState::Stopping])
-    }
-
-    pub fn alive() -> io::Result<()> {
-        notify(&[NotifyState::Watchdog])
-    }
-
-    pub fn watchdog() -> Option<Duration> {
-        watchdog_enabled()
-    }
+    notify(&[match sign {
+        Sign::Ready => NotifyState::Ready,
+        Sign::Alive => NotifyState::Watchdog,
+        Sign::Stopping => NotifyState::Stopping,
+    }])
 }
 
+/// Elsewhere nobody listens.
+///
+/// # Errors
+/// None.
 #[cfg(not(target_os = "linux"))]
-mod imp {
-    use std::io;
-    use std::time::Duration;
+pub fn tell(_sign: Sign) -> io::Result<()> {
+    Ok(())
+}
 
-    pub fn ready() -> io::Result<()> {
-        Ok(())
-    }
+/// How often it wants to hear that the program lives, or it starts it anew: half the time that it waits, as
+/// sd_watchdog_enabled(3) says.
+#[cfg(target_os = "linux")]
+pub fn life_sign() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|every| !every.is_zero())
+}
 
-    pub fn stopping() -> io::Result<()> {
-        Ok(())
-    }
-
-    pub fn alive() -> io::Result<()> {
-        Ok(())
-    }
-
-    pub fn watchdog() -> Option<Duration> {
-        None
-    }
+/// Elsewhere nobody waits.
+#[cfg(not(target_os = "linux"))]
+pub fn life_sign() -> Option<Duration> {
+    None
 }

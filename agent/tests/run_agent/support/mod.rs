@@ -4,4 +4,4 @@ mod collector;
 mod device;
 
 pub use collector::{Collector, Fault, TOKEN, Told, bundle, signing_key};
-pub use device::Device;
+pub use device::{Device, Running};
