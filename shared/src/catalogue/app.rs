@@ -40,7 +40,7 @@ impl<'c> App<'c> {
 
     /// The place of the built-in one with this id.
     pub(super) fn place_of_built_in(id: &str) -> Option<usize> {
-        built_in::APPS.binary_search_by(|app| app.unpack().id.cmp(id)).ok()
+        built_in::APPS.binary_search_by(|app| app.id().cmp(id)).ok()
     }
 }
 
@@ -57,6 +57,12 @@ pub(super) struct PackedApp {
 }
 
 impl PackedApp {
+    /// The first of its texts, for searching.
+    fn id(&self) -> &'static str {
+        let (start, [length, ..]) = (self.start as usize, self.lengths);
+        built_in::APP_TEXTS.get(start..start + usize::from(length)).unwrap_or_default()
+    }
+
     fn unpack<'c>(&self) -> App<'c> {
         let mut rest = built_in::APP_TEXTS.get(self.start as usize..).unwrap_or_default();
         let [id, name, vendor, homepage, networks] = self.lengths.map(|length| {
