@@ -1,5 +1,5 @@
-//! The lines of a text. Those of the standard library cost ten times as much in a program that is made small, and the
-//! package database alone has forty thousand.
+//! The lines of a text. Those of the standard library cost some times as much in a program that is made small, and the
+//! package database alone has tens of thousands.
 
 use memchr::memchr;
 

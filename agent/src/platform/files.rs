@@ -57,8 +57,8 @@ impl Stamp {
     }
 }
 
-/// A path that is asked about at every tick, in the form in which the system takes it: to make that form is half of
-/// the work.
+/// A path that is asked about at every tick, in the form in which the system takes it: to make that form is more than half
+/// of the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot(#[cfg(unix)] CString, #[cfg(not(unix))] PathBuf);
 
@@ -98,7 +98,7 @@ impl Spot {
     }
 }
 
-/// What [`Path::join`] answers, in one allocation: some thousand paths are made at every scan.
+/// What [`Path::join`] answers, in one allocation: a thousand paths are made at every scan.
 pub fn join(dir: &Path, name: &str) -> PathBuf {
     let mut path = PathBuf::with_capacity(dir.as_os_str().len() + 1 + name.len());
     path.push(dir);

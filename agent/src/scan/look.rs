@@ -402,8 +402,8 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
     path.strip_prefix(folder).is_some_and(ends)
 }
 
-/// The folder that holds this; the same as [`Path::parent`] of a path without needless separators, for a
-/// third of the work.
+/// The folder that holds this; the same as [`Path::parent`] of a path without needless separators, for
+/// less work: it is asked of every place that is not there.
 #[cfg(unix)]
 fn parent_of(path: &Path) -> Option<&Path> {
     use std::os::unix::ffi::OsStrExt;

@@ -1,7 +1,7 @@
 //! Tells at a glance that a name is in no built-in row, as nearly all that are looked up are in none.
 //!
 //! A Bloom filter with one hash: a bit is set for every name, and a name whose bit is not set is none of them. Of other
-//! names one in fifteen has a bit of somebody else's, and is looked up as if there were no filter.
+//! names one in seventeen has a bit of somebody else's, and is looked up as if there were no filter.
 
 /// The bits, 64 in a word: 8 kB for 5,000 names.
 pub type Filter = [u64; WORDS];
