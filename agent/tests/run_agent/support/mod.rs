@@ -4,4 +4,6 @@ mod collector;
 mod device;
 
 pub use collector::{Collector, Fault, TOKEN, Told, bundle, signing_key};
-pub use device::{Device, Running};
+pub use device::Device;
+#[cfg(target_os = "linux")]
+pub use device::Running;
