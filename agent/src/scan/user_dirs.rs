@@ -53,18 +53,17 @@ fn value(text: &str, key: &str) -> Option<String> {
 /// no such folder", and for what lies elsewhere.
 fn in_home(value: &str, home: Option<&Path>) -> Option<String> {
     let inner = match value.strip_prefix("$HOME/") {
-        Some(inner) => Path::new(inner),
-        None => Path::new(value).strip_prefix(home?).ok()?,
+        Some(inner) => inner,
+        None => Path::new(value).strip_prefix(home?).ok()?.to_str()?,
     };
-    let mut names = Vec::new();
-    for part in inner.components() {
-        match part {
-            Component::Normal(name) => names.push(name.to_str()?),
-            Component::CurDir | Component::RootDir => {}
-            Component::ParentDir | Component::Prefix(_) => return None,
-        }
-    }
-    (!names.is_empty()).then(|| names.join("/"))
+    // The file is written for a system whose names are parted by '/' alone, and may be read on one that knows
+    // more: every name must be one plain name there too, or joining them would lead elsewhere.
+    let names: Vec<&str> = inner.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+    let plain = |name: &&str| {
+        let mut parts = Path::new(*name).components();
+        matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == *name)
+    };
+    (!names.is_empty() && names.iter().all(plain)).then(|| names.join("/"))
 }
 
 #[cfg(test)]
@@ -88,6 +87,8 @@ mod tests {
             ("XDG_DOWNLOAD_DIR=\"$HOME/open", None),
             ("#XDG_DOWNLOAD_DIR=\"$HOME/a\"", None),
             ("XDG_DOWNLOAD_DIRS=\"$HOME/a\"", None),
+            ("XDG_DOWNLOAD_DIR=\"$HOME//\\\\C:\"", if cfg!(windows) { None } else { Some("\\C:") }),
+            ("XDG_DOWNLOAD_DIR=\"$HOME/a/C:/b\"", if cfg!(windows) { None } else { Some("a/C:/b") }),
         ] {
             let found = value(line, "XDG_DOWNLOAD_DIR").and_then(|value| in_home(&value, home));
             assert_eq!(found.as_deref(), expected, "{line}");
