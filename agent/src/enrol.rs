@@ -18,7 +18,7 @@ use crate::client::{Answer, Client, ClientError, Outcome, Request, Signer};
 use crate::clock::Clock;
 use crate::identity::{Enrolment, Identity, Seed};
 use crate::run::{AGENT_VERSION, InForce, bounded};
-use crate::state::{Folder, Loaded, Memory, Record, StateError};
+use crate::state::{Folder, Loaded, Memory, Record, SealKey, StateError};
 
 /// Longest token file that makes sense, in bytes.
 const TOKEN_MAX: u64 = 4096;
@@ -178,13 +178,23 @@ fn keep(folder: &Folder, client: &Client, seed: Seed, answer: EnrolResponse) -> 
     let mut epoch = [0; 16];
     getrandom::fill(&mut epoch).map_err(EnrolError::Random)?;
     let enrolment = Enrolment { device_id, server: client.server().to_string(), signing_keys };
+    // A device that enrols anew keeps its seal: the state is saved before the identity, and a kill in between must
+    // not make the one look altered to the other.
+    let seal = match folder.identity().map_err(EnrolError::State)? {
+        Loaded::Found(Identity { seal: Some(seal), .. }) => seal,
+        Loaded::Found(_) | Loaded::Absent | Loaded::Damaged(_) => {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(EnrolError::Random)?;
+            SealKey::from_random(bytes)
+        }
+    };
     let mut record = Record::new(Epoch::from_random(epoch));
     record.enrolment = Some(enrolment.clone());
     record.policy_version = policy.bundle.version;
-    let identity = Identity { schema: Identity::SCHEMA, seed, enrolment };
+    let identity = Identity { schema: Identity::SCHEMA, seed, seal: Some(seal.clone()), enrolment };
     let save = |bundle: &Envelope| {
         folder.save_policy(bundle)?;
-        folder.save_record(&record)?;
+        folder.save_record(&record, &seal)?;
         folder.save_identity(&identity)?;
         folder.remove_pending()
     };

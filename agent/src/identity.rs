@@ -8,6 +8,8 @@ use offchannel_shared::ids::DeviceId;
 use offchannel_shared::signing::{KeyError, PublicKey, SigningKey};
 use serde::{Deserialize, Serialize};
 
+use crate::state::SealKey;
+
 /// The device's private key, as the seed that it is made from. Prints nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -66,6 +68,9 @@ pub struct Identity {
     pub schema: u32,
     /// The private key.
     pub seed: Seed,
+    /// The secret that seals what the agent remembers; an older agent made none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealKey>,
     /// What the collector gave for it.
     #[serde(flatten)]
     pub enrolment: Enrolment,

@@ -15,13 +15,14 @@ use crate::client::{Client, trust};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::enrol::{self, Enrolled};
+use crate::identity::Identity;
 use crate::platform::signals;
 use crate::platform::supervisor::{self, Sign};
 use crate::run::Parts;
 use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 use crate::schedule::Backoff;
-use crate::state::{Folder, Loaded};
+use crate::state::{Folder, Loaded, SealKey};
 use crate::telemetry;
 
 /// Threads for scans and name look-ups; more would only cost memory.
@@ -87,7 +88,8 @@ async fn daemon(
         Found::Known(identity) => {
             let mut epoch = [0; 16];
             getrandom::fill(&mut epoch).map_err(CliError::Random)?;
-            (*identity, folder.memory(Epoch::from_random(epoch))?, None)
+            let memory = folder.memory(Epoch::from_random(epoch), identity.seal.as_ref())?;
+            (*identity, memory, None)
         }
         Found::New(enrolled) => {
             let Enrolled { identity, memory, first_check_in } = *enrolled;
@@ -98,9 +100,11 @@ async fn daemon(
     if *enrolled_with != client.server().to_string() {
         tracing::warn!(%enrolled_with, configured = %client.server(), "server.url is another one than at enrolment; if it is another collector, enrol again");
     }
+    let (identity, seal) = sealing(identity, &folder)?;
     let scanner = Scanner::new(host);
     let (splay, safety_interval) = (config.splay, config.safety_interval.as_duration());
-    let parts = Parts { folder, identity, memory, first_check_in, client, scanner, splay, safety_interval };
+    let parts =
+        Parts { folder, identity, memory, seal, first_check_in, client, scanner, splay, safety_interval };
     let stop = async {
         if let Err(error) = stop.await {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));
@@ -141,8 +145,21 @@ async fn stop(at_eof: bool) -> io::Result<()> {
 }
 
 enum Found {
-    Known(Box<crate::identity::Identity>),
+    Known(Box<Identity>),
     New(Box<Enrolled>),
+}
+
+/// What the device seals its memory with; made now if an older agent, which sealed nothing, enrolled it.
+fn sealing(mut identity: Identity, folder: &Folder) -> Result<(Identity, SealKey), CliError> {
+    if let Some(seal) = identity.seal.clone() {
+        return Ok((identity, seal));
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(CliError::Random)?;
+    let seal = SealKey::from_random(bytes);
+    identity.seal = Some(seal.clone());
+    folder.save_identity(&identity)?;
+    Ok((identity, seal))
 }
 
 /// Who the device is; enrols it first if there is a token. Waits for a collector that is away.

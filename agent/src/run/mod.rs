@@ -34,7 +34,7 @@ use crate::client::{Client, Outcome, Request, Signer};
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::scan::scanner::Scanner;
-use crate::state::{Folder, Memory};
+use crate::state::{Folder, Memory, SealKey};
 use crate::watch::{Hints, Watcher};
 
 /// Longest wait for the collector when the agent ends.
@@ -63,6 +63,8 @@ pub struct Parts {
     pub identity: Identity,
     /// What it remembers.
     pub memory: Memory,
+    /// What that is sealed with.
+    pub seal: SealKey,
     /// Seconds to the first check-in, if it was enrolled just now.
     pub first_check_in: Option<u32>,
     /// The way to the collector.
@@ -80,7 +82,8 @@ pub struct Parts {
 /// # Errors
 /// [`RunError`]. Whatever can pass by itself is none.
 pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Parts { folder, identity, memory, first_check_in, client, scanner, splay, safety_interval } = parts;
+    let Parts { folder, identity, memory, seal, first_check_in, client, scanner, splay, safety_interval } =
+        parts;
     let key = Arc::new(identity.seed.key().map_err(RunError::Key)?);
     let mut record = memory.record;
     let mut unsaved = !memory.saved || record.enrolment.as_ref() != Some(&identity.enrolment);
@@ -119,6 +122,7 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
     let mut daemon = Daemon {
         core,
         folder,
+        seal,
         client,
         key,
         device: device.into(),
@@ -140,6 +144,7 @@ struct Eyes {
 struct Daemon {
     core: Core,
     folder: Folder,
+    seal: SealKey,
     client: Client,
     key: Arc<SigningKey>,
     device: Arc<str>,
@@ -198,7 +203,7 @@ impl Daemon {
 
     fn save(&mut self, now: Moment) -> Result<(), RunError> {
         if let Some(record) = self.core.poll_save(now) {
-            let saved = logged(self.folder.save_record(record));
+            let saved = logged(self.folder.save_record(record, &self.seal));
             self.core.handle_saved(saved, now, chance()?);
         }
         Ok(())
@@ -222,7 +227,7 @@ impl Daemon {
         let now = moment(&self.clock);
         // `poll_save` would wait after a failure; this is the last chance.
         if self.core.is_unsaved() {
-            logged(self.folder.save_record(self.core.record()));
+            logged(self.folder.save_record(self.core.record(), &self.seal));
         }
         let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
         match timeout(GOODBYE_TIMEOUT, self.exchange(goodbye, now)).await {

@@ -7,14 +7,16 @@
 
 mod files;
 mod record;
+mod seal;
 
 use offchannel_shared::ids::Epoch;
 use offchannel_shared::signing::Envelope;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use files::{Folder, Lock};
 pub use record::{Observed, Record, Sent, TRANSITIONS_BYTES, Trouble, json_size};
+pub use seal::{SealKey, SealKeyError};
 
 use crate::identity::{Identity, Seed};
 use crate::platform::storage::Access;
@@ -134,28 +136,47 @@ impl Folder {
         self.remove(PENDING)
     }
 
-    /// What is remembered. Damaged files are set aside; `fresh` is the epoch of a new state.
+    /// What an enrolled device remembers. Files that are damaged, or altered by somebody else, are set aside, and
+    /// that a file is missing is told as well: enrolling makes them all. `fresh` is the epoch of a new state; without
+    /// a `seal`, which the identity of an older agent does not have, nothing tells whether the state was altered.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn memory(&self, fresh: Epoch) -> Result<Memory, StateError> {
+    pub fn memory(&self, fresh: Epoch, seal: Option<&SealKey>) -> Result<Memory, StateError> {
         let mut damaged = Vec::new();
         let mut saved = false;
-        let mut record = match self.load(STATE, |record: &Record| record.schema == Record::SCHEMA)? {
-            Loaded::Found(mut record) => {
-                saved = !record.restarted();
-                record
+        let mut lost = |what: String| {
+            damaged.push(format!("state.json {what}; a new epoch was started"));
+            Record::new(fresh.clone())
+        };
+        let altered = match (self.read(STATE)?, seal) {
+            // A file that is torn is no object, whatever its seal says.
+            (Read::Found(bytes), Some(seal)) => {
+                serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() && !seal.is_whole(&bytes)
             }
-            Loaded::Absent => Record::new(fresh),
-            Loaded::Damaged(kept) => {
-                damaged
-                    .push(format!("state.json was damaged and is kept as {kept}; a new epoch was started"));
-                Record::new(fresh)
+            (Read::Absent, _) | (_, None) => false,
+        };
+        let mut record = if altered {
+            lost(format!(
+                "was altered by something else than the agent and is kept as {}",
+                self.set_aside(STATE)?
+            ))
+        } else {
+            match self.load(STATE, |record: &Record| record.schema == Record::SCHEMA)? {
+                Loaded::Found(mut record) => {
+                    saved = !record.restarted();
+                    record
+                }
+                Loaded::Absent => lost("was missing".to_owned()),
+                Loaded::Damaged(kept) => lost(format!("was damaged and is kept as {kept}")),
             }
         };
         let policy = match self.load(POLICY, |_: &Envelope| true)? {
             Loaded::Found(envelope) => Some(envelope),
-            Loaded::Absent => None,
+            Loaded::Absent => {
+                damaged.push("policy.json was missing; it is asked for".to_owned());
+                None
+            }
             Loaded::Damaged(kept) => {
                 damaged.push(format!("policy.json was damaged and is kept as {kept}; it is asked for again"));
                 None
@@ -168,12 +189,13 @@ impl Folder {
         Ok(Memory { record, policy, damaged, saved })
     }
 
-    /// Keeps what is remembered.
+    /// Keeps what is remembered, under a seal.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn save_record(&self, record: &Record) -> Result<(), StateError> {
-        self.save(STATE, Access::Public, record)
+    pub fn save_record(&self, record: &Record, seal: &SealKey) -> Result<(), StateError> {
+        let bytes = serde_json::to_vec(record).map_err(|cause| StateError::Encode(STATE, cause))?;
+        self.write(STATE, Access::Public, &seal.seal(&bytes))
     }
 
     /// Keeps the policy bundle as it was received.
@@ -235,26 +257,53 @@ mod tests {
         Epoch::from_random([byte; 16])
     }
 
+    fn envelope() -> Envelope {
+        let key = offchannel_shared::signing::SigningKey::from_seed(&[1; 32]).unwrap();
+        Envelope::seal("test", b"{}", &key)
+    }
+
+    fn seal() -> SealKey {
+        SealKey::from_random([3; 32])
+    }
+
+    /// What becomes of the folder's files at the next start.
+    fn started(folder: &Folder) -> Memory {
+        folder.memory(epoch(2), Some(&seal())).unwrap()
+    }
+
     #[test]
     fn state_reads_back_as_it_was_saved() {
         let (_place, folder) = folder();
-        let mut record = folder.memory(epoch(1)).unwrap().record;
-        assert_eq!(record.epoch, epoch(1));
+        let mut record = Record::new(epoch(1));
         record.transitions_lost = 3;
-        folder.save_record(&record).unwrap();
-        let memory = folder.memory(epoch(2)).unwrap();
+        folder.save_record(&record, &seal()).unwrap();
+        folder.save(POLICY, Access::Public, &envelope()).unwrap();
+        let memory = started(&folder);
         assert_eq!(memory.record, record);
         assert_eq!(memory.damaged, Vec::<String>::new());
     }
 
     #[test]
+    fn files_that_are_gone_from_an_enrolled_device_are_told() {
+        let (_place, folder) = folder();
+        let memory = started(&folder);
+        assert_eq!(memory.record.epoch, epoch(2));
+        let note = memory.record.note.unwrap();
+        assert_eq!(
+            note,
+            "state.json was missing; a new epoch was started; policy.json was missing; it is asked for"
+        );
+        assert!(!memory.saved);
+    }
+
+    #[test]
     fn every_torn_state_file_starts_a_new_epoch_and_is_kept() {
         let (_place, folder) = folder();
-        folder.save_record(&Record::new(epoch(1))).unwrap();
+        folder.save_record(&Record::new(epoch(1)), &seal()).unwrap();
         let whole = std::fs::read(folder.path().join(STATE)).unwrap();
         for length in 0..whole.len() {
             std::fs::write(folder.path().join(STATE), &whole[..length]).unwrap();
-            let memory = folder.memory(epoch(2)).unwrap();
+            let memory = started(&folder);
             assert_eq!(memory.record.epoch, epoch(2), "{length} bytes");
             let note = memory.record.note.unwrap();
             assert!(note.contains("state.json was damaged and is kept as state.json.damaged-"), "{note}");
@@ -263,12 +312,30 @@ mod tests {
     }
 
     #[test]
+    fn an_altered_state_file_starts_a_new_epoch_and_is_kept() {
+        let (_place, folder) = folder();
+        folder.save_record(&Record::new(epoch(1)), &seal()).unwrap();
+        let whole = std::fs::read_to_string(folder.path().join(STATE)).unwrap();
+        let unsealed = serde_json::to_string(&Record::new(epoch(1))).unwrap();
+        for altered in [whole.replace("\"revision\":0", "\"revision\":7"), unsealed] {
+            std::fs::write(folder.path().join(STATE), &altered).unwrap();
+            let trusting = folder.memory(epoch(2), None).unwrap();
+            assert_eq!(trusting.record.epoch, epoch(1), "without a key nobody can tell");
+            let memory = started(&folder);
+            assert_eq!(memory.record.epoch, epoch(2), "{altered}");
+            let note = memory.record.note.unwrap();
+            assert!(note.starts_with("state.json was altered by something else than the agent"), "{note}");
+        }
+        assert!(folder.path().join("state.json.damaged-2").exists());
+    }
+
+    #[test]
     fn a_state_file_of_a_newer_agent_is_set_aside_and_not_overwritten() {
         let (_place, folder) = folder();
         let mut record = Record::new(epoch(1));
         record.schema = 99;
-        folder.save_record(&record).unwrap();
-        assert_eq!(folder.memory(epoch(2)).unwrap().damaged.len(), 1);
+        folder.save_record(&record, &seal()).unwrap();
+        assert!(started(&folder).damaged[0].starts_with("state.json was damaged"));
         assert!(folder.path().join("state.json.damaged-1").exists());
     }
 

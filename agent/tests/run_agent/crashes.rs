@@ -71,6 +71,36 @@ fn a_torn_state_file_is_kept_aside_and_told() {
 }
 
 #[test]
+fn a_state_that_was_altered_or_taken_away_is_told() {
+    let collector = Collector::start();
+    let device = Device::new(&collector);
+    let agent = device.run();
+    let mut epoch = collector.wait_for_apps(&[]).epoch;
+    agent.kill();
+    let state = device.path("state/state.json");
+    let alter = || {
+        let whole = std::fs::read_to_string(&state).unwrap();
+        let altered = whole.replace("\"transitions_lost\":0", "\"transitions_lost\":1");
+        assert_ne!(altered, whole);
+        std::fs::write(&state, altered).unwrap();
+    };
+    let take_away = || std::fs::remove_file(&state).unwrap();
+    let ways: [(&dyn Fn(), &str); 2] = [(&alter, "altered by something else"), (&take_away, "missing")];
+    for (way, word) in ways {
+        way();
+        let agent = device.run();
+        let report = collector.wait_for("a new epoch", |told| {
+            told.reports.last().filter(|report| report.epoch != epoch).cloned()
+        });
+        let health = &report.inventory.sources.iter().find(|s| s.source == "state").unwrap().health;
+        let Health::Partial(why) = health else { panic!("{health:?}") };
+        assert!(why.contains(word), "{why}");
+        agent.kill();
+        epoch = report.epoch;
+    }
+}
+
+#[test]
 fn a_damaged_identity_asks_for_a_new_enrolment() {
     let collector = Collector::start();
     let device = Device::new(&collector);
