@@ -75,6 +75,7 @@ fn delivery() -> Delivery {
             app: None,
             rule: None,
             evidence: Vec::new(),
+            troubles: Vec::new(),
         },
         created_at: now(),
         due_at: now(),

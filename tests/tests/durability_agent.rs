@@ -6,11 +6,15 @@ use offchannel_tests::clock::instant;
 use offchannel_tests::device::random;
 use offchannel_tests::{Agent, Root, Site, wait_for, wait_until};
 
-/// How often the agent is killed.
+/// How often the agent is killed, unless [`KILLS_VARIABLE`] says so: enough to be worth the time of every run.
 const KILLS: usize = 14;
+/// How often the agent is killed, for a run by hand.
+const KILLS_VARIABLE: &str = "OFFCHANNEL_TEST_KILLS";
 
 #[test]
 fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
+    let kills =
+        std::env::var(KILLS_VARIABLE).map_or(KILLS, |kills| kills.parse().expect("a number of kills"));
     let site = Site::serving();
     let mut root = Root::new();
     let mut agent = Agent::running(&site, &root);
@@ -18,7 +22,7 @@ fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
     let epoch = agent.state()["epoch"].clone();
     // How many states lasted until they were known, and how many may have been too short.
     let (mut lasting, mut short) = (0, 0);
-    for kill in 1..=KILLS {
+    for kill in 1..=kills {
         root.toggle("telegram-desktop", "4.6.5");
         let [when, twice] = random::<2>();
         // From before the change is noticed until after it was acknowledged.
@@ -75,7 +79,7 @@ fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
     once.sort();
     once.dedup();
     assert_eq!((once.len(), heard.len()), (history.len(), history.len()), "{heard:?}");
-    println!("{} changes over {KILLS} kills", history.len());
+    println!("{} changes over {kills} kills", history.len());
 }
 
 #[test]

@@ -139,6 +139,8 @@ fn an_agent_that_refuses_its_policy_is_an_alert_until_it_takes_one() {
         heard.iter().find(|heard| heard.data["alert"]["kind"] == "policy-refused").cloned()
     });
     assert_eq!(opened.data["device"]["id"], device.id.as_str(), "{:#}", opened.data);
+    let told = &opened.data["troubles"];
+    assert_eq!((&told[0]["source"], &told[0]["health"]), (&"policy".into(), &"failed".into()), "{told:#}");
     site.receiver.wait_for("alert.opened", "telegram");
 
     device.send(&client, &device.report(2, Vec::new()));

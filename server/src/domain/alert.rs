@@ -33,11 +33,15 @@ pub enum AlertKind {
     DeviceCloned,
     /// The agent refuses the policy that it is offered.
     PolicyRefused,
+    /// A kind of place in which apps leave traces cannot be looked at.
+    SourceUnreadable,
+    /// The device's clock differs too much from the collector's.
+    ClockOff,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ProhibitedApp,
         Self::UnreviewedApp,
         Self::RequiredAppMissing,
@@ -46,6 +50,8 @@ impl AlertKind {
         Self::AgentTampered,
         Self::DeviceCloned,
         Self::PolicyRefused,
+        Self::SourceUnreadable,
+        Self::ClockOff,
     ];
 
     /// The name used in lists, webhooks and reports.
@@ -59,6 +65,8 @@ impl AlertKind {
             Self::AgentTampered => "agent-tampered",
             Self::DeviceCloned => "device-cloned",
             Self::PolicyRefused => "policy-refused",
+            Self::SourceUnreadable => "source-unreadable",
+            Self::ClockOff => "clock-off",
         }
     }
 }

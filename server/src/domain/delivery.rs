@@ -145,6 +145,9 @@ pub struct Notification {
     pub rule: Option<NotifiedRule>,
     /// Where the app was found, at most [`EVIDENCE_MAX`] places.
     pub evidence: Vec<Evidence>,
+    /// What the device says is wrong with it, at most [`EVIDENCE_MAX`] parts; for alerts about that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
 }
 
 /// Most places that a notification names; webhooks are to stay under 20 kB.
@@ -204,6 +207,17 @@ pub struct NotifiedRule {
     pub alternatives: Vec<String>,
     /// The version of the policy that it stands in.
     pub policy_version: u64,
+}
+
+/// A source that could not be looked at, or a part of the agent that is not in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Which source or part.
+    pub source: String,
+    /// `partial` or `failed`.
+    pub health: String,
+    /// Why, in the agent's words.
+    pub why: String,
 }
 
 /// One place where an app was found.

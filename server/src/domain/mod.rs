@@ -10,3 +10,4 @@ mod notify;
 pub mod published;
 mod reconcile;
 pub mod token;
+mod trouble;

@@ -9,6 +9,7 @@ use super::delivery::{
 };
 use super::device::Device;
 use super::published::InForce;
+use super::trouble::troubles;
 
 /// The notification of what just happened to an alert.
 pub(super) fn notification(
@@ -71,5 +72,6 @@ pub(super) fn notification(
             }
         }),
         evidence,
+        troubles: troubles(present, alert.kind, EVIDENCE_MAX),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId};
-use offchannel_shared::inventory::{Health, Inventory};
+use offchannel_shared::inventory::Inventory;
 use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
 use offchannel_shared::wire::GoodbyeReason;
 
@@ -15,11 +15,7 @@ use super::device::Device;
 use super::finding::{Finding, FindingKind};
 use super::ingest::{Context, sighting_changes};
 use super::notify::notification;
-
-/// The part of the agent's health that concerns policy bundles.
-const POLICY_HEALTH: &str = "policy";
-/// The part of the agent's health that concerns its own files.
-const STATE_HEALTH: &str = "state";
+use super::trouble;
 
 /// What an alert is about, within one device.
 type Key = (AlertKind, Option<RuleId>, Option<AppId>);
@@ -208,14 +204,14 @@ impl<'a> Reconciler<'a> {
         let device = &self.device;
         let uninstalled = device.goodbye.as_ref().is_some_and(|g| g.reason == GoodbyeReason::Uninstall);
         let silent = self.silent_from() <= at;
-        let health = |part: &str| inventory.sources.iter().find(|s| s.source == part).map(|s| &s.health);
-        let refused = matches!(health(POLICY_HEALTH), Some(Health::Failed(_)));
-        let tampered = matches!(health(STATE_HEALTH), Some(Health::Partial(_) | Health::Failed(_)));
+        let told = |kind| inventory.sources.iter().any(|source| trouble::is_sign_of(source, kind));
         let conditions = [
             (AlertKind::AgentUninstalled, uninstalled),
             (AlertKind::DeviceSilent, silent && !uninstalled),
-            (AlertKind::PolicyRefused, refused),
-            (AlertKind::AgentTampered, tampered),
+            (AlertKind::PolicyRefused, told(AlertKind::PolicyRefused)),
+            (AlertKind::AgentTampered, told(AlertKind::AgentTampered)),
+            (AlertKind::SourceUnreadable, told(AlertKind::SourceUnreadable)),
+            (AlertKind::ClockOff, told(AlertKind::ClockOff)),
         ];
         let holds = conditions.into_iter().filter(|(_, holds)| *holds);
         holds
@@ -314,7 +310,9 @@ fn is_about_app(kind: AlertKind) -> bool {
         | AlertKind::AgentUninstalled
         | AlertKind::AgentTampered
         | AlertKind::DeviceCloned
-        | AlertKind::PolicyRefused => false,
+        | AlertKind::PolicyRefused
+        | AlertKind::SourceUnreadable
+        | AlertKind::ClockOff => false,
     }
 }
 
@@ -326,7 +324,9 @@ fn key_of(alert: &Alert) -> Key {
 fn severity_of(kind: AlertKind) -> Severity {
     match kind {
         AlertKind::DeviceCloned | AlertKind::AgentUninstalled | AlertKind::AgentTampered => Severity::High,
-        AlertKind::DeviceSilent | AlertKind::PolicyRefused => Severity::Medium,
+        AlertKind::DeviceSilent | AlertKind::PolicyRefused | AlertKind::SourceUnreadable => Severity::Medium,
+        // The agent reports on, with the collector's time.
+        AlertKind::ClockOff => Severity::Low,
         // Alerts about apps take their rule's severity.
         AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => Severity::Info,
     }

@@ -192,6 +192,7 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
             app: None,
             rule: None,
             evidence: Vec::new(),
+            troubles: Vec::new(),
         },
         created_at: at(due),
         due_at: at(due),

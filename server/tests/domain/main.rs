@@ -15,6 +15,7 @@ use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AppId, Epoch};
 use offchannel_shared::inventory::{Change, Grade, Health, Scope, SourceHealth, Unlisted};
 use offchannel_shared::namespace::Namespace;
+use offchannel_shared::policy::Severity;
 use offchannel_shared::wire::{GoodbyeReason, ReportRequest};
 use proptest::prelude::*;
 use world::{POLICY, World, at, inventory, story, told, transition};
@@ -264,7 +265,35 @@ fn the_agents_own_troubles_are_alerts() {
         world.decide(1, |case, context, ids| ingest::report(case, &request, context, ids)).unwrap().unwrap();
     let mut kinds: Vec<AlertKind> = decision.alerts.iter().map(|alert| alert.kind).collect();
     kinds.sort();
-    assert_eq!(kinds, [AlertKind::AgentTampered, AlertKind::PolicyRefused]);
+    assert_eq!(kinds, [AlertKind::AgentTampered, AlertKind::PolicyRefused, AlertKind::SourceUnreadable]);
+    for (kind, source, why) in [
+        (AlertKind::AgentTampered, "state", "torn"),
+        (AlertKind::PolicyRefused, "policy", "older"),
+        (AlertKind::SourceUnreadable, "snap", "denied"),
+    ] {
+        let mut notifications = decision.deliveries.iter().map(|delivery| &delivery.notification);
+        let told = &notifications.find(|told| told.alert.kind == kind).unwrap().troubles;
+        assert_eq!(
+            told.iter().map(|t| (t.source.as_str(), t.health.as_str(), t.why.as_str())).collect::<Vec<_>>(),
+            [(source, "failed", why)]
+        );
+    }
+}
+
+#[test]
+fn a_clock_that_is_off_is_an_alert_and_a_source_that_is_seen_in_part_is_none() {
+    let mut world = World::new(POLICY);
+    let partial =
+        |source: &str| SourceHealth { source: source.to_owned(), health: Health::Partial("why".to_owned()) };
+    world.revision = 1;
+    let mut troubled = inventory(&[]);
+    troubled.sources = ["clock", "inventory", "policy", "snap", "watch"].into_iter().map(partial).collect();
+    troubled.normalise();
+    let request = world.request(&troubled, Vec::new(), at(1));
+    let decision =
+        world.decide(1, |case, context, ids| ingest::report(case, &request, context, ids)).unwrap().unwrap();
+    let alerts: Vec<_> = decision.alerts.iter().map(|alert| (alert.kind, alert.severity)).collect();
+    assert_eq!(alerts, [(AlertKind::ClockOff, Severity::Low)]);
 }
 
 #[test]

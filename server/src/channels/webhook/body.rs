@@ -121,6 +121,7 @@ mod tests {
                 };
                 evidence
             ],
+            troubles: Vec::new(),
         }
     }
 
