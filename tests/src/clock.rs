@@ -22,3 +22,12 @@ pub fn instant() -> Instant {
 pub fn debian_root() -> Option<PathBuf> {
     std::env::var_os("OFFCHANNEL_TEST_DEBIAN_ROOT").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
+
+/// How often a test kills a program, where somebody wants that more often than every run has time for.
+///
+/// # Panics
+/// If `OFFCHANNEL_TEST_KILLS` is no number.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn kills() -> Option<usize> {
+    std::env::var("OFFCHANNEL_TEST_KILLS").ok().map(|kills| kills.parse().expect("a number of kills"))
+}

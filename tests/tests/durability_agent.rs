@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use offchannel_tests::clock::instant;
+use offchannel_tests::clock::{instant, kills};
 use offchannel_tests::device::random;
 use offchannel_tests::{Agent, Root, Site, wait_for, wait_until};
 
-/// How often the agent is killed, unless [`KILLS_VARIABLE`] says so: enough to be worth the time of every run.
+/// How often the agent is killed, unless `OFFCHANNEL_TEST_KILLS` says so: what every run has time for.
 const KILLS: usize = 14;
-/// How often the agent is killed, for a run by hand.
-const KILLS_VARIABLE: &str = "OFFCHANNEL_TEST_KILLS";
 
 #[test]
 fn an_agent_that_is_killed_at_any_moment_loses_and_doubles_nothing() {
-    let kills =
-        std::env::var(KILLS_VARIABLE).map_or(KILLS, |kills| kills.parse().expect("a number of kills"));
+    let kills = kills().unwrap_or(KILLS);
     let site = Site::serving();
     let mut root = Root::new();
     let mut agent = Agent::running(&site, &root);
