@@ -6,6 +6,7 @@ mod commands;
 mod crashes;
 #[cfg(target_os = "linux")]
 mod memory;
+mod privacy;
 mod reports;
 #[cfg(target_os = "linux")]
 mod supervisor;

@@ -11,9 +11,12 @@ use crate::scan::trouble::Trouble;
 
 impl Look<'_> {
     /// The first bytes of a program that lies in a folder which was listed: a regular file in the format
-    /// of that system's programs, on Unix with an execute bit. One without that bit is noted, and so is one that
-    /// is named like an AppImage: the folder does not change when somebody makes it executable or replaces what
-    /// is in it.
+    /// of that system's programs, on Unix with an execute bit. Without that bit it is not opened, for then it is
+    /// somebody's document until the contrary is shown.
+    ///
+    /// Noted are those whose folder does not change when they become another thing: one that is named like an AppImage
+    /// may be replaced or made executable, and so may one without a dot in its name, which is how programs are named
+    /// and documents are not.
     pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
         let (real, there) = self.locate(path).ok()?;
         let Ok(meta) = there else {
@@ -28,20 +31,27 @@ impl Look<'_> {
             Platform::Windows => (b"MZ", true),
             _ => (b"\x7fELF", is_executable(&meta)),
         };
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let may_become_one = match path.extension() {
+            Some(end) => end.eq_ignore_ascii_case("appimage"),
+            None => !executable && !hidden,
+        };
         let mut head = Vec::new();
-        let read = open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head));
-        let is_program = head.starts_with(magic);
-        let named = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("appimage"));
-        if is_program || named {
+        let read = if executable {
+            open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head))
+        } else {
+            Ok(0)
+        };
+        let is_program = executable && head.starts_with(magic);
+        if is_program || may_become_one {
             self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
         }
         match read {
-            // What is no program is nobody's business, closed or not.
-            Err(error) if executable => {
+            Err(error) => {
                 self.trouble(Trouble::of(&error));
                 None
             }
-            _ => (is_program && executable).then_some(head),
+            Ok(_) => is_program.then_some(head),
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Told {
     pub paths: Vec<String>,
     /// Times of all requests, since the start.
     pub times: Vec<Duration>,
+    /// All that was said once TLS and compression were taken off: line, headers and body of each request.
+    pub said: Vec<String>,
     /// All reports that were accepted, in order.
     pub reports: Vec<ReportRequest>,
     /// All goodbyes.
@@ -301,6 +303,8 @@ fn try_handle(
     if (body.len() >= COMPRESS_FROM) != head.headers.contains_key("content-encoding") {
         return Err(wrong(&"compressed, or not, against the rule"));
     }
+    let text = String::from_utf8_lossy(&body);
+    state.told.said.push(format!("{} {} {:?} {text}", head.method, head.uri, head.headers));
     let claim = Claim::read(&head.headers).map_err(|error| wrong(&error))?;
     let verify = |key: &PublicKey| match claim.verify(key, head.method.as_str(), path, sent, now) {
         Ok(()) => Ok(()),

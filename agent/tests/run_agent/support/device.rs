@@ -108,6 +108,24 @@ impl Device {
         Running::start(command)
     }
 
+    /// Starts the daemon under strace, which writes to this file what the kernel is asked to open, run or remove.
+    #[cfg(target_os = "linux")]
+    pub fn run_traced(&self, trace: &std::path::Path) -> Running {
+        let mut command = Command::new("strace");
+        command.args([
+            "-f",
+            "-y",
+            "-qq",
+            "-s",
+            "4096",
+            "-e",
+            "trace=open,openat,openat2,creat,execve,execveat,unlink,unlinkat",
+        ]);
+        command.arg("-o").arg(trace).arg(env!("CARGO_BIN_EXE_offchannel-agent"));
+        command.arg("run").arg("--config").arg(self.path("agent.toml"));
+        Running::start(command)
+    }
+
     /// Starts the daemon of another build.
     #[cfg(target_os = "linux")]
     pub fn run_this(&self, agent: &std::path::Path) -> Running {
@@ -143,6 +161,16 @@ impl Running {
         #[cfg(not(unix))]
         drop(self.child.stdin.take());
         self.child.wait().unwrap().code()
+    }
+
+    /// Asks the daemon that runs under a tracer to end, and waits for both.
+    #[cfg(target_os = "linux")]
+    pub fn stop_traced(mut self) {
+        let tracer = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap();
+        let agent = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(agent, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
     }
 
     /// Ends it in the middle of whatever it does, as a power cut would.
