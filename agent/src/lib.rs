@@ -4,6 +4,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod confinement;
 pub mod enrol;
 pub mod identity;
 pub mod lines;

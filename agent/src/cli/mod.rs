@@ -72,6 +72,8 @@ enum CliError {
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
     #[error(transparent)]
+    Confinement(#[from] crate::confinement::ConfinementError),
+    #[error(transparent)]
     View(#[from] view::ViewError),
     #[error(transparent)]
     Place(#[from] place::PlaceError),

@@ -14,6 +14,7 @@ use super::{CliError, EXIT_CODES};
 use crate::client::{Client, trust};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::confinement::Confinement;
 use crate::enrol::{self, Enrolled};
 use crate::identity::Identity;
 use crate::platform::signals;
@@ -52,12 +53,17 @@ pub fn run(args: &RunArgs, clock: &Clock) -> Result<u8, CliError> {
     let folder = Folder::at(&config.state_dir);
     folder.create()?;
     let _lock = folder.lock(std::process::id())?;
+    let scanner = Scanner::new(host(&config));
+    // Before the first other thread there is, for each keeps what the one has that started it.
+    let token_folder = config.token_file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    let confinement = Confinement::enter(&scanner, config.state_dir.clone(), token_folder)?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
         .build()
         .map_err(CliError::Runtime)?;
-    let done = runtime.block_on(daemon(&config, folder, client, clock, args.stop_at_eof));
+    let done =
+        runtime.block_on(daemon(&config, folder, client, scanner, confinement, clock, args.stop_at_eof));
     // A scan that is under way has nothing to save and must not hold up a shutdown.
     runtime.shutdown_background();
     done.map(|()| 0)
@@ -67,6 +73,8 @@ async fn daemon(
     config: &Config,
     folder: Folder,
     client: Client,
+    scanner: Scanner,
+    confinement: Option<Confinement>,
     clock: &Clock,
     stop_at_eof: bool,
 ) -> Result<(), CliError> {
@@ -75,14 +83,13 @@ async fn daemon(
     tokio::spawn(live());
     let stop = stop(stop_at_eof);
     tokio::pin!(stop);
-    let host = host(config);
     let found = tokio::select! {
         biased;
         stopped = &mut stop => {
             tell(Sign::Stopping);
             return stopped.map_err(CliError::Signals);
         }
-        found = identity(config, &folder, &client, &host, clock) => found?,
+        found = identity(config, &folder, &client, scanner.host(), clock) => found?,
     };
     let (identity, memory, first_check_in) = match found {
         Found::Known(identity) => {
@@ -101,10 +108,19 @@ async fn daemon(
         tracing::warn!(%enrolled_with, configured = %client.server(), "server.url is another one than at enrolment; if it is another collector, enrol again");
     }
     let (identity, seal) = sealing(identity, &folder)?;
-    let scanner = Scanner::new(host);
     let (splay, safety_interval) = (config.splay, config.safety_interval.as_duration());
-    let parts =
-        Parts { folder, identity, memory, seal, first_check_in, client, scanner, splay, safety_interval };
+    let parts = Parts {
+        folder,
+        identity,
+        memory,
+        seal,
+        first_check_in,
+        client,
+        scanner,
+        confinement,
+        splay,
+        safety_interval,
+    };
     let stop = async {
         if let Err(error) = stop.await {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));

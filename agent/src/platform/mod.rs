@@ -1,5 +1,6 @@
 //! What is known of operating systems and nothing of the product.
 
+pub mod confine;
 pub mod files;
 pub mod filesystem;
 pub mod machine;

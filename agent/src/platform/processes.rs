@@ -8,6 +8,11 @@ mod system;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+/// Bytes of stack of the thread of [`apart`]: a look at a process takes a few hundred.
+const STACK: usize = 128 * 1024;
 
 /// A running program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +32,36 @@ pub struct Process {
 #[error("cannot list the processes")]
 pub struct ProcessesError(#[source] io::Error);
 
+/// Where the thread of [`apart`] takes questions, each with the way to send the answer.
+static APART: OnceLock<SyncSender<SyncSender<io::Result<Vec<Process>>>>> = OnceLock::new();
+
+/// From now on processes are looked at on a thread of its own, whatever the others give up: Linux tells a thread that
+/// is confined nothing of the programs of others (landlock(7), "Ptrace restrictions").
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn apart() -> io::Result<()> {
+    let (ask, asked) = sync_channel::<SyncSender<io::Result<Vec<Process>>>>(0);
+    std::thread::Builder::new().name("processes".to_owned()).stack_size(STACK).spawn(move || {
+        for answer in asked {
+            // Who asked may have gone.
+            let _ = answer.send(system::running());
+        }
+    })?;
+    // A second thread has nobody to ask it, and ends.
+    let _ = APART.set(ask);
+    Ok(())
+}
+
 /// All processes. Kernel threads, which are no programs, are left out where they can be told.
 ///
 /// # Errors
 /// If the system does not tell (on Linux: `/proc` is not mounted).
 pub fn running() -> Result<Vec<Process>, ProcessesError> {
-    system::running().map_err(ProcessesError)
+    let Some(apart) = APART.get() else { return system::running().map_err(ProcessesError) };
+    let (answer, answered) = sync_channel(1);
+    let asked = apart.send(answer).ok().and_then(|()| answered.recv().ok());
+    asked.unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into())).map_err(ProcessesError)
 }
 
 /// The host's own name, as the system gives it; empty if it gives none.

@@ -48,6 +48,11 @@ pub fn life_sign() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|every| !every.is_zero())
 }
 
+/// Whether there is one, which starts the program anew when it ends.
+pub fn is_there() -> bool {
+    life_sign().is_some()
+}
+
 /// Elsewhere nobody waits.
 #[cfg(not(target_os = "linux"))]
 pub fn life_sign() -> Option<Duration> {

@@ -15,6 +15,7 @@ mod tests;
 mod unread;
 
 use std::future::{Future, pending};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,9 @@ pub use policy::InForce;
 
 use crate::client::{Client, Outcome, Request, Signer};
 use crate::clock::Clock;
+use crate::confinement::Confinement;
 use crate::identity::Identity;
+use crate::platform::supervisor;
 use crate::scan::scanner::Scanner;
 use crate::state::{Folder, Memory, SealKey};
 use crate::watch::{Hints, Watcher};
@@ -71,6 +74,8 @@ pub struct Parts {
     pub client: Client,
     /// What it looks at.
     pub scanner: Scanner,
+    /// What it may look at, if it was confined.
+    pub confinement: Option<Confinement>,
     /// Whether the first check-in waits its turn among all devices.
     pub splay: bool,
     /// Time between two safety scans.
@@ -82,8 +87,18 @@ pub struct Parts {
 /// # Errors
 /// [`RunError`]. Whatever can pass by itself is none.
 pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Parts { folder, identity, memory, seal, first_check_in, client, scanner, splay, safety_interval } =
-        parts;
+    let Parts {
+        folder,
+        identity,
+        memory,
+        seal,
+        first_check_in,
+        client,
+        scanner,
+        confinement,
+        splay,
+        safety_interval,
+    } = parts;
     let key = Arc::new(identity.seed.key().map_err(RunError::Key)?);
     let mut record = memory.record;
     let mut unsaved = !memory.saved || record.enrolment.as_ref() != Some(&identity.enrolment);
@@ -127,18 +142,36 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
         key,
         device: device.into(),
         clock: *clock,
-        eyes: Some(Eyes { scanner, watcher }),
+        eyes: Some(Eyes { scanner, watcher, confinement }),
         scan: None,
         exchange: None,
     };
-    daemon.work(&hints, stop).await?;
-    daemon.end().await
+    let end = daemon.work(&hints, stop).await?;
+    daemon.end(end).await
 }
 
 /// What looks at the device; lent to the thread that scans.
 struct Eyes {
     scanner: Scanner,
     watcher: Watcher,
+    confinement: Option<Confinement>,
+}
+
+/// A scan is done.
+struct Looked {
+    eyes: Eyes,
+    scanned: Scanned,
+    /// Whether there is a folder to look into that the agent was not allowed when it started.
+    outgrown: bool,
+}
+
+/// Why the loop ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Somebody wants it.
+    Asked,
+    /// It is to be started anew at once.
+    Outgrown,
 }
 
 struct Daemon {
@@ -150,24 +183,27 @@ struct Daemon {
     device: Arc<str>,
     clock: Clock,
     eyes: Option<Eyes>,
-    scan: Option<JoinHandle<(Eyes, Scanned)>>,
+    scan: Option<JoinHandle<Looked>>,
     exchange: Option<Pin<Box<dyn Future<Output = Outcome>>>>,
 }
 
 impl Daemon {
-    async fn work(&mut self, hints: &Hints, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    async fn work(&mut self, hints: &Hints, stop: impl Future<Output = ()>) -> Result<End, RunError> {
         tokio::pin!(stop);
         loop {
             self.carry_out()?;
             let now = moment(&self.clock);
             let wait = self.core.poll_timeout(now).saturating_sub(now.mono);
             tokio::select! {
-                () = &mut stop => return Ok(()),
+                () = &mut stop => return Ok(End::Asked),
                 done = some(&mut self.scan) => {
                     self.scan = None;
-                    let (eyes, scanned) = done.map_err(RunError::Scan)?;
+                    let Looked { eyes, scanned, outgrown } = done.map_err(RunError::Scan)?;
                     self.eyes = Some(eyes);
                     self.core.handle_scanned(scanned, moment(&self.clock), chance()?);
+                    if outgrown && supervisor::is_there() {
+                        return Ok(End::Outgrown);
+                    }
                 }
                 outcome = some(&mut self.exchange) => {
                     self.exchange = None;
@@ -217,7 +253,7 @@ impl Daemon {
 
     /// Hears the answer that is under way, saves what is only in memory and says goodbye. Nothing here
     /// may keep the system waiting for long.
-    async fn end(mut self) -> Result<(), RunError> {
+    async fn end(mut self, end: End) -> Result<(), RunError> {
         if let Some(exchange) = self.exchange.take()
             && let Ok(outcome) = timeout(GOODBYE_TIMEOUT, exchange).await
         {
@@ -228,6 +264,10 @@ impl Daemon {
         // `poll_save` would wait after a failure; this is the last chance.
         if self.core.is_unsaved() {
             logged(self.folder.save_record(self.core.record(), &self.seal));
+        }
+        if end == End::Outgrown {
+            tracing::info!("the agent ends to be started anew");
+            return Ok(());
         }
         let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
         match timeout(GOODBYE_TIMEOUT, self.exchange(goodbye, now)).await {
@@ -240,10 +280,17 @@ impl Daemon {
 }
 
 /// Scans, after watching was set up if the order says so.
-fn look(mut eyes: Eyes, order: &ScanOrder, clock: &Clock) -> (Eyes, Scanned) {
+fn look(mut eyes: Eyes, order: &ScanOrder, clock: &Clock) -> Looked {
     let at = clock.now();
+    let mut outgrown = false;
     let coverage = order.replan.then(|| {
         let wanted = eyes.scanner.watch_dirs();
+        let confinement = eyes.confinement.as_ref();
+        // Without its name, which may be a user's.
+        if confinement.and_then(|known| known.outgrown(wanted.keys().map(PathBuf::as_path))).is_some() {
+            tracing::warn!("a folder has come that the agent may not look into until it is started anew");
+            outgrown = true;
+        }
         let host = eyes.scanner.host();
         eyes.watcher.update(&wanted, host.root(), &host.homes())
     });
@@ -252,7 +299,7 @@ fn look(mut eyes: Eyes, order: &ScanOrder, clock: &Clock) -> (Eyes, Scanned) {
     }
     let scan = eyes.scanner.scan(&order.catalogue, order.only.as_ref(), clock);
     let facts = bounded(eyes.scanner.host().facts());
-    (eyes, Scanned { inventory: scan.inventory, facts, coverage, at })
+    Looked { eyes, scanned: Scanned { inventory: scan.inventory, facts, coverage, at }, outgrown }
 }
 
 /// Waits for what may not be there.

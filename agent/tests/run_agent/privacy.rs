@@ -1,7 +1,9 @@
 //! What leaves the device, and what the agent opens to know it: taken from the wire and from the kernel, not from
 //! what the agent says of itself.
 
+#[cfg(target_os = "linux")]
 use std::collections::BTreeSet;
+#[cfg(target_os = "linux")]
 use std::path::Path;
 
 use crate::support::{Collector, Device, bundle, signing_key};
@@ -214,4 +216,38 @@ fn no_file_is_opened_but_those_of_the_documented_places() {
     }
     let files: Vec<&str> = places.iter().map(String::as_str).filter(|place| !place.ends_with('/')).collect();
     assert_eq!(files, PLACES, "{places:#?}");
+}
+
+/// A program of another name.
+#[cfg(target_os = "linux")]
+struct Disguised(std::process::Child);
+
+#[cfg(target_os = "linux")]
+impl Drop for Disguised {
+    fn drop(&mut self) {
+        // Fails where it has ended, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_agent_that_gave_up_its_rights_still_sees_which_programs_run() {
+    let collector = Collector::start();
+    collector.publish(bundle(1, RULE, &signing_key()));
+    let device = Device::new(&collector);
+    device.configure_for_this_machine(&collector.url());
+    let program = device.path("telegram-desktop");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    let _running = Disguised(std::process::Command::new(&program).arg("1000").spawn().unwrap());
+    let agent = device.run();
+    collector.wait_for("a program that runs", |told| {
+        // Known by its file, for the kernel's name of a process is one character shorter.
+        let sightings = &told.reports.last()?.inventory.sightings;
+        sightings.iter().find(|s| s.source == "processes" && s.identifier == "telegram-desktop").map(|_| ())
+    });
+    // No program that is started may ever have more rights: the first half of what Landlock asks for (prctl(2)).
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
 }

@@ -51,6 +51,16 @@ impl Device {
         std::fs::write(self.path("agent.toml"), text).unwrap();
     }
 
+    /// Writes the configuration of an agent that looks at this very machine.
+    #[cfg(target_os = "linux")]
+    pub fn configure_for_this_machine(&self, url: &str) {
+        self.configure(url);
+        let text = std::fs::read_to_string(self.path("agent.toml")).unwrap();
+        let (before, after) = text.split_once("[scan]\n").unwrap();
+        let (_, after) = after.split_once('\n').unwrap();
+        std::fs::write(self.path("agent.toml"), format!("{before}{after}")).unwrap();
+    }
+
     /// Has exactly these packages from now on, replaced as dpkg does it: by a rename.
     pub fn install(&self, packages: &[&str]) {
         let mut text = String::new();
