@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::support::{Collector, Device};
 
 /// How often the inventory changes between the two measurements.
-const CYCLES: usize = 200;
+const CYCLES: usize = 1000;
 
 #[test]
 #[ignore = "a measurement, by hand"]
