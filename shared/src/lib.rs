@@ -12,6 +12,7 @@ pub mod ids;
 pub mod inventory;
 pub mod minimise;
 pub mod namespace;
+pub mod nearest;
 pub mod policy;
 pub mod signing;
 pub mod span;

@@ -4,10 +4,11 @@ use std::io;
 
 use clap::Args;
 
+use super::columns::columns;
 use super::options::{ConfigArgs, Format, json};
 use super::{CliError, EXIT_CODES};
 use crate::client::trust;
-use crate::config::{Origin, Problem, Resolved, Severity};
+use crate::config::{Origin, Problem, Resolved, Setting, Severity, Written};
 
 /// Arguments of `check-config`.
 #[derive(Debug, Args)]
@@ -25,36 +26,78 @@ struct Answer {
     schema: u32,
     ok: bool,
     settings: Vec<Row>,
-    problems: Vec<String>,
+    problems: Vec<Wrong>,
 }
 
 #[derive(Debug, serde::Serialize)]
 struct Row {
     key: &'static str,
     value: Option<String>,
+    /// What kind of place it stands in, a word.
+    source: &'static str,
     origin: String,
+    overrides: Vec<Lost>,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Lost {
+    value: String,
+    source: &'static str,
+    origin: String,
+}
+
+#[derive(Debug, serde::Serialize)]
+struct Wrong {
+    severity: String,
+    source: &'static str,
+    origin: String,
+    key: String,
+    message: String,
 }
 
 /// Checks. Warnings fail it too: nobody writes a setting that is meant to do nothing.
 pub fn run(args: &CheckConfigArgs, out: &mut dyn io::Write) -> Result<u8, CliError> {
-    let mut resolved = args.config.resolve()?;
+    let mut resolved = args.config.resolve();
     let more = beyond_settings(&resolved);
     resolved.problems.extend(more);
-    let answer = Answer {
-        schema: 1,
-        ok: resolved.problems.is_empty(),
-        settings: resolved
-            .settings
-            .iter()
-            .map(|s| Row { key: s.key, value: s.value.clone(), origin: s.origin.to_string() })
-            .collect(),
-        problems: resolved.problems.iter().map(ToString::to_string).collect(),
-    };
-    match args.format {
+    show(&resolved, args.format, out)
+}
+
+fn show(resolved: &Resolved, format: Format, out: &mut dyn io::Write) -> Result<u8, CliError> {
+    let answer = answer(resolved);
+    match format {
         Format::Json => json(out, &answer)?,
         Format::Table => table(out, &answer).map_err(CliError::Output)?,
     }
     Ok(u8::from(!answer.ok))
+}
+
+fn answer(resolved: &Resolved) -> Answer {
+    let lost = |written: &Written| Lost {
+        value: written.value.clone(),
+        source: written.origin.source(),
+        origin: written.origin.to_string(),
+    };
+    let row = |setting: &Setting| Row {
+        key: setting.key,
+        value: setting.value.clone(),
+        source: setting.origin.source(),
+        origin: setting.origin.to_string(),
+        overrides: setting.overrides.iter().map(lost).collect(),
+    };
+    let wrong = |problem: &Problem| Wrong {
+        severity: problem.severity.to_string(),
+        source: problem.origin.source(),
+        origin: problem.origin.to_string(),
+        key: problem.key.clone(),
+        message: problem.message.clone(),
+    };
+    Answer {
+        schema: 1,
+        ok: resolved.problems.is_empty(),
+        settings: resolved.settings.iter().map(row).collect(),
+        problems: resolved.problems.iter().map(wrong).collect(),
+    }
 }
 
 /// What only shows when the settings are used.
@@ -88,16 +131,32 @@ fn beyond_settings(resolved: &Resolved) -> Vec<Problem> {
 }
 
 fn table(out: &mut dyn io::Write, answer: &Answer) -> io::Result<()> {
+    let mut rows = vec![["SETTING", "VALUE", "FROM"].map(str::to_owned)];
     for row in &answer.settings {
-        let value = row.value.as_deref().unwrap_or("-");
-        writeln!(out, "{:22}  {:36}  {}", row.key, value, row.origin)?;
+        let value = row.value.as_deref().map_or("-".to_owned(), plain);
+        rows.push([row.key.to_owned(), value, plain(&row.origin)]);
+        for lost in &row.overrides {
+            rows.push(["  overrides".to_owned(), plain(&lost.value), plain(&lost.origin)]);
+        }
     }
+    columns(out, &rows)?;
     writeln!(out)?;
-    for problem in &answer.problems {
-        writeln!(out, "{problem}")?;
+    for Wrong { severity, origin, key, message, .. } in &answer.problems {
+        let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        writeln!(out, "{}", plain(&format!("{severity}: {origin}: {key}{message}")))?;
     }
     if answer.ok {
         writeln!(out, "The configuration is in order.")?;
     }
     Ok(())
 }
+
+/// A text that cannot steer a terminal, whoever wrote it.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+// Paths of other systems look different.
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

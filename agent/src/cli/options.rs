@@ -8,7 +8,7 @@ use offchannel_shared::device::Platform;
 use serde::Serialize;
 
 use super::CliError;
-use crate::config::{self, Config, ConfigError, DEFAULT_PATH, Environment, Layer, MANAGED_PATH, Resolved};
+use crate::config::{Config, ConfigError, DEFAULT_PATH, Environment, Layer, Places, Problem, Resolved};
 use crate::platform::filesystem;
 use crate::scan::host::Host;
 
@@ -18,7 +18,9 @@ pub struct ConfigArgs {
     #[arg(
         long,
         value_name = "FILE",
-        help = format!("Configuration file [default: $OFFCHANNEL_AGENT_CONFIG, then {DEFAULT_PATH}]")
+        help = format!(
+            "Configuration file [default: $OFFCHANNEL_AGENT_CONFIG, then {DEFAULT_PATH} with conf.d/*.toml]"
+        )
     )]
     config: Option<PathBuf>,
     /// The collector, https://host:port.
@@ -43,7 +45,7 @@ pub struct ConfigArgs {
 
 impl ConfigArgs {
     /// All settings with their problems.
-    pub fn resolve(&self) -> Result<Resolved, ConfigError> {
+    pub fn resolve(&self) -> Resolved {
         // A path on the command line starts where the person who typed it is.
         let path = |path: &Option<PathBuf>| path.as_deref().map(|path| absolute(path).display().to_string());
         let flags = Layer::flags([
@@ -54,12 +56,12 @@ impl ConfigArgs {
             ("log.level", self.log_level.clone()),
             ("log.format", self.log_format.clone()),
         ]);
-        config::load(self.config.as_deref(), &Environment::read(), flags, Path::new(MANAGED_PATH))
+        Places::system().load(self.config.as_deref(), &Environment::read(), flags)
     }
 
     /// The configuration. Unknown settings are told on the log by those who have one.
-    pub fn load(&self) -> Result<(Config, Vec<config::Problem>), ConfigError> {
-        let resolved = self.resolve()?;
+    pub fn load(&self) -> Result<(Config, Vec<Problem>), ConfigError> {
+        let resolved = self.resolve();
         let warnings = if resolved.is_usable() { resolved.problems.clone() } else { Vec::new() };
         Ok((resolved.config()?, warnings))
     }

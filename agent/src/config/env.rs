@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::keys::KEYS;
+use super::keys::{KEYS, no_such};
 use super::layer::{Layer, Origin, Severity};
 
 /// What the names of all our variables begin with.
@@ -43,7 +43,7 @@ impl Environment {
             known.push(variable);
         }
         for name in self.0.keys().filter(|name| !known.contains(name)) {
-            let message = format!("there is no such variable; expected one of {}", known.join(", "));
+            let message = no_such(name, &known, '.');
             layer.problem(Severity::Warning, &Origin::Environment(name.clone()), "", message);
         }
         layer
@@ -78,10 +78,8 @@ mod tests {
         let layer = environment.layer();
         assert_eq!(layer.settings.keys().copied().collect::<Vec<_>>(), ["server.url"]);
         let problems: Vec<String> = layer.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(
-            problems[0].contains("OFFCHANNEL_AGENT_SERVER_ULR: there is no such variable"),
-            "{problems:?}"
-        );
+        let expected = "warning: OFFCHANNEL_AGENT_SERVER_ULR: there is no such setting; \
+            did you mean OFFCHANNEL_AGENT_SERVER_URL?";
+        assert_eq!(problems, [expected]);
     }
 }

@@ -1,10 +1,11 @@
-//! One place that settings come from: exactly what it says, nothing checked but the key names.
+//! One place that settings come from: exactly what it says, nothing checked but names and types.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use super::keys::{Key, names};
+use super::keys::{Key, Kind};
 
 /// Where a setting was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,20 +13,57 @@ pub enum Origin {
     /// Nowhere; it is the default.
     Default,
     /// A configuration file.
-    File(PathBuf),
+    File {
+        /// Which.
+        path: Arc<Path>,
+        /// Line, from 1; 0 for the file as a whole.
+        line: usize,
+    },
     /// An environment variable.
     Environment(String),
     /// A flag on the command line.
     Flag,
+    /// The file of device management.
+    Managed {
+        /// Which.
+        path: Arc<Path>,
+        /// Line, from 1; 0 for the file as a whole.
+        line: usize,
+    },
+    /// The managed preferences of macOS, by their file.
+    Preferences(Arc<Path>),
+    /// The policies in the registry of Windows, by the path of the value or the key.
+    Registry(String),
+}
+
+impl Origin {
+    /// One word for programs.
+    pub fn source(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File { .. } => "file",
+            Self::Environment(_) => "environment",
+            Self::Flag => "flag",
+            Self::Managed { .. } => "managed-file",
+            Self::Preferences(_) => "managed-preference",
+            Self::Registry(_) => "registry-policy",
+        }
+    }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.pad("default"),
-            Self::File(path) => f.pad(&path.display().to_string()),
+            Self::File { path, line: 0 } | Self::Managed { path, line: 0 } | Self::Preferences(path) => {
+                f.pad(&path.display().to_string())
+            }
+            Self::File { path, line } | Self::Managed { path, line } => {
+                f.pad(&format!("{}:{line}", path.display()))
+            }
             Self::Environment(name) => f.pad(name),
             Self::Flag => f.pad("command line"),
+            Self::Registry(path) => f.pad(path),
         }
     }
 }
@@ -37,6 +75,15 @@ pub enum Severity {
     Error,
     /// The agent starts; `check-config` still fails, for it is probably not what was meant.
     Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
 }
 
 /// What is wrong with a setting.
@@ -54,11 +101,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        write!(f, "{severity}: {}: ", self.origin)?;
+        write!(f, "{}: {}: ", self.severity, self.origin)?;
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
@@ -75,20 +118,25 @@ pub struct Layer {
     pub problems: Vec<Problem>,
 }
 
-impl Layer {
-    /// What a TOML file says. Relative paths in it start at its own folder.
-    pub fn of_file(path: &Path, text: &str) -> Self {
-        let mut layer = Self::default();
-        let origin = Origin::File(path.to_path_buf());
-        match text.parse::<toml::Table>() {
-            Ok(table) => layer.take(&origin, path, "", &table),
-            Err(error) => {
-                layer.problem(Severity::Error, &origin, "", error.to_string().trim_end().to_owned())
-            }
-        }
-        layer
-    }
+/// A value as some place gives it.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// A text.
+    Text(String),
+    /// True or false.
+    Flag(bool),
+    /// Something else, in words: what was found there.
+    Other(String),
+}
 
+/// How the two types that settings have are called in some place.
+#[derive(Debug)]
+pub(super) struct Types {
+    pub text: &'static str,
+    pub flag: &'static str,
+}
+
+impl Layer {
     /// What the command line says. Every name is one of the table's.
     pub fn flags(given: impl IntoIterator<Item = (&'static str, Option<String>)>) -> Self {
         let mut layer = Self::default();
@@ -104,92 +152,28 @@ impl Layer {
         self.problems.push(Problem { severity, origin: origin.clone(), key: key.to_owned(), message });
     }
 
-    fn take(&mut self, origin: &Origin, path: &Path, prefix: &str, table: &toml::Table) {
-        for (name, value) in table {
-            let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-            let is_group = super::KEYS.iter().any(|key| key.name.starts_with(&format!("{name}.")));
-            match (Key::named(&name), value) {
-                (Some(key), toml::Value::String(value)) if !key.is_flag() => {
-                    let value = if is_path(key) { beside(path, value) } else { value.clone() };
-                    self.settings.insert(key.name, (value, origin.clone()));
-                }
-                (Some(key), toml::Value::Boolean(value)) if key.is_flag() => {
-                    self.settings.insert(key.name, (value.to_string(), origin.clone()));
-                }
-                (Some(key), other) => {
-                    let expected = if key.is_flag() { "true or false" } else { "a string" };
-                    let message = format!("expected {expected}, found a value of type {}", other.type_str());
-                    self.problem(Severity::Error, origin, key.name, message);
-                }
-                (None, toml::Value::Table(inner)) if is_group => self.take(origin, path, &name, inner),
-                (None, other) if is_group => {
-                    let found = other.type_str();
-                    self.problem(Severity::Error, origin, &name, format!("expected a table, found {found}"));
-                }
-                (None, _) => {
-                    let message = format!("there is no such setting; expected one of {}", names());
-                    self.problem(Severity::Warning, origin, &name, message);
-                }
+    /// Takes the value of a setting if its type is right.
+    pub(super) fn take(&mut self, origin: &Origin, key: &'static Key, given: Given, types: &Types) {
+        let found = match (key.kind, given) {
+            (Kind::Flag, Given::Flag(value)) => {
+                self.settings.insert(key.name, (value.to_string(), origin.clone()));
+                return;
             }
-        }
-    }
-}
-
-/// Whether a setting is a path.
-fn is_path(key: &Key) -> bool {
-    key.name.ends_with("_file") || key.name.ends_with("_dir") || key.name == "scan.root"
-}
-
-/// A path as written in a file, made to start at that file's folder.
-fn beside(file: &Path, value: &str) -> String {
-    match file.parent() {
-        // An empty value is a mistake that must stay visible.
-        Some(folder) if !value.is_empty() => folder.join(value).display().to_string(),
-        _ => value.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn layer(text: &str) -> Layer {
-        Layer::of_file(Path::new("/etc/offchannel/agent.toml"), text)
-    }
-
-    #[test]
-    fn unknown_keys_are_named_with_path_and_file() {
-        let layer = layer("state_dri = \"/x\"\n[server]\nurl = \"https://a\"\nurk = 1\n[other]\na = 1\n");
-        let problems: Vec<String> = layer.problems.iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 3, "{problems:?}");
-        for key in ["state_dri", "server.urk", "other"] {
-            let start = format!("warning: /etc/offchannel/agent.toml: {key}: there is no such setting");
-            assert!(problems.iter().any(|problem| problem.starts_with(&start)), "{key} not in {problems:?}");
-        }
-        assert_eq!(layer.settings["server.url"].0, "https://a");
-    }
-
-    #[test]
-    fn wrong_types_are_all_named() {
-        let layer = layer("log = 3\nstate_dir = [\"/x\"]\n[check_in]\nsplay = \"no\"\n");
-        let keys: Vec<&str> = layer.problems.iter().map(|problem| problem.key.as_str()).collect();
-        assert_eq!(keys, ["check_in.splay", "log", "state_dir"]);
-    }
-
-    #[test]
-    fn paths_in_a_file_start_at_its_folder() {
-        let layer = layer("state_dir = \"/abs\"\n[server]\nca_file = \"ca.pem\"\n");
-        let path = |key: &str| Path::new(&layer.settings[key].0);
-        assert_eq!(path("server.ca_file"), Path::new("/etc/offchannel/ca.pem"));
-        assert_eq!(path("state_dir"), Path::new("/abs"));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_panic(text in "\\PC{0,200}") {
-            let _ = layer(&text);
-        }
+            (Kind::Choice(_) | Kind::Path | Kind::Span | Kind::Url, Given::Text(value)) => {
+                self.settings.insert(key.name, (value, origin.clone()));
+                return;
+            }
+            (_, Given::Text(_)) => types.text.to_owned(),
+            (_, Given::Flag(_)) => types.flag.to_owned(),
+            (_, Given::Other(found)) => found,
+        };
+        let expected = match key.kind {
+            Kind::Flag => types.flag.to_owned(),
+            Kind::Choice(words) => format!("{}, one of {}", types.text, words.join(", ")),
+            Kind::Path => format!("{} with a path", types.text),
+            Kind::Span => format!("{} with a span of time such as 15m", types.text),
+            Kind::Url => format!("{} such as https://collector.example.org", types.text),
+        };
+        self.problem(Severity::Error, origin, key.name, format!("expected {expected}; found {found}"));
     }
 }

@@ -22,6 +22,17 @@ pub struct Setting {
     pub value: Option<String>,
     /// Where it is written.
     pub origin: Origin,
+    /// What it wins over, the strongest first; the default is not counted.
+    pub overrides: Vec<Written>,
+}
+
+/// A value that stands somewhere and is not in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The value as written.
+    pub value: String,
+    /// Where it is written.
+    pub origin: Origin,
 }
 
 /// The outcome of joining all settings.
@@ -55,16 +66,19 @@ pub fn resolve(layers: &[Layer]) -> Resolved {
         .iter()
         .map(|key| {
             let value = key.default.map(str::to_owned);
-            Setting { key: key.name, value, origin: Origin::Default }
+            Setting { key: key.name, value, origin: Origin::Default, overrides: Vec::new() }
         })
         .collect();
     for setting in &mut settings {
         for layer in layers {
             if let Some((value, origin)) = layer.settings.get(setting.key) {
-                setting.value = Some(value.clone());
-                setting.origin = origin.clone();
+                let value = setting.value.replace(value.clone());
+                let origin = std::mem::replace(&mut setting.origin, origin.clone());
+                let written = value.filter(|_| origin != Origin::Default);
+                setting.overrides.extend(written.map(|value| Written { value, origin }));
             }
         }
+        setting.overrides.reverse();
     }
     let problems = layers.iter().flat_map(|layer| layer.problems.iter().cloned()).collect();
     let mut reader = Reader { settings: &settings, problems };
@@ -159,13 +173,14 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::Environment;
+    use crate::config::{Environment, Kind, Rank};
 
     /// What an absolute path begins with.
     const ROOT: &str = if cfg!(windows) { "C:/" } else { "/" };
 
     fn file(name: &str, text: &str) -> Layer {
-        Layer::of_file(Path::new(name), text)
+        let rank = if name == "/managed.toml" { Rank::Managed } else { Rank::Local };
+        Layer::of_file(Path::new(name), rank, text)
     }
 
     #[test]
@@ -204,13 +219,41 @@ mod tests {
         let origins: Vec<String> =
             resolved.settings.iter().map(|s| format!("{}={}", s.key, s.origin)).collect();
         assert!(origins.contains(&"scan.root=OFFCHANNEL_AGENT_SCAN_ROOT".to_owned()), "{origins:?}");
-        assert!(origins.contains(&"server.url=/managed.toml".to_owned()), "{origins:?}");
+        assert!(origins.contains(&"server.url=/managed.toml:2".to_owned()), "{origins:?}");
         let config = resolved.config().unwrap();
         assert_eq!(config.state_dir, Path::new(&format!("{ROOT}file")));
         assert_eq!(config.scan_root, Path::new(&format!("{ROOT}env")));
         assert!(!config.splay);
         assert_eq!(config.log, Log { level: LogLevel::Trace, format: LogFormat::Json });
         assert_eq!(config.server.unwrap().to_string(), "https://managed");
+    }
+
+    #[test]
+    fn values_that_lost_are_kept_the_strongest_first() {
+        let layers = [
+            file("/a.toml", "[log]\nlevel = \"debug\"\n"),
+            file("/b.toml", "[log]\nlevel = \"warn\"\n"),
+            Layer::flags([("log.level", Some("trace".to_owned()))]),
+            file("/managed.toml", "log.level = \"error\"\n"),
+        ];
+        let resolved = resolve(&layers);
+        let level = resolved.settings.iter().find(|setting| setting.key == "log.level").unwrap();
+        let all: Vec<String> = level.overrides.iter().map(|w| format!("{} {}", w.value, w.origin)).collect();
+        assert_eq!(all, ["trace command line", "warn /b.toml:2", "debug /a.toml:2"]);
+        assert_eq!((level.value.as_deref(), level.origin.source()), (Some("error"), "managed-file"));
+    }
+
+    #[test]
+    fn every_word_of_a_choice_is_read_and_no_other() {
+        for key in KEYS {
+            let Kind::Choice(words) = key.kind else { continue };
+            let is_read = |word: &str| {
+                let flags = Layer::flags([(key.name, Some(word.to_owned()))]);
+                resolve(&[flags]).is_usable()
+            };
+            assert!(words.iter().all(|word| is_read(word)), "{}", key.name);
+            assert!(!is_read("other") && !is_read(""), "{}", key.name);
+        }
     }
 
     #[test]
@@ -236,12 +279,5 @@ mod tests {
         let resolved = resolve(&[file("/a.toml", "later = true\n")]);
         assert_eq!(resolved.problems.len(), 1);
         assert!(resolved.is_usable());
-    }
-
-    #[test]
-    fn a_file_that_is_not_toml_is_an_error_with_its_line() {
-        let error =
-            resolve(&[file("/a.toml", "state_dir = \"/x\"\n[server\n")]).config().unwrap_err().to_string();
-        assert!(error.contains("/a.toml") && error.contains("line 2"), "{error}");
     }
 }

@@ -149,6 +149,70 @@ fn is_in_the_cloud(_meta: &Metadata) -> bool {
     false
 }
 
+/// Who besides its rightful owner may change what is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure {
+    /// The file, or a folder in which it can be replaced.
+    pub path: PathBuf,
+    /// Who may.
+    pub to: Exposed,
+}
+
+/// Who may change a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposed {
+    /// This user, who owns it.
+    User(u32),
+    /// Its group.
+    Group,
+    /// Everybody.
+    Everybody,
+}
+
+/// Who besides root and a user may change an open file or put another one in its place; the file is judged by its
+/// metadata, so that nobody can exchange it meanwhile. Of the folders above, the one that it is in counts, and the one
+/// that a link leads to: whoever may write further up can do worse. Access control lists of Linux show as rights of the
+/// group here, those of macOS do not.
+///
+/// # Errors
+/// What the system says of a folder.
+#[cfg(unix)]
+pub fn exposure(path: &Path, meta: &Metadata, owner: u32) -> io::Result<Option<Exposure>> {
+    use std::os::unix::fs::MetadataExt;
+    /// In such a folder files are replaced by their owners only (`S_ISVTX`).
+    const STICKY: u32 = 0o1000;
+    let of = |path: &Path, meta: &Metadata| {
+        let is_sticky = meta.is_dir() && meta.mode() & STICKY != 0;
+        let to = match meta.mode() {
+            _ if ![0, owner].contains(&meta.uid()) => Exposed::User(meta.uid()),
+            mode if mode & 0o002 != 0 && !is_sticky => Exposed::Everybody,
+            mode if mode & 0o020 != 0 && !is_sticky => Exposed::Group,
+            _ => return None,
+        };
+        Some(Exposure { path: path.to_path_buf(), to })
+    };
+    if let Some(found) = of(path, meta) {
+        return Ok(Some(found));
+    }
+    for at in [path, &std::fs::canonicalize(path)?] {
+        // A name alone is one in the working folder.
+        let folder = at.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if let Some(found) = of(folder, &std::fs::metadata(folder)?) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// Where files have no such rights, nothing is known: `None`.
+///
+/// # Errors
+/// Never.
+#[cfg(not(unix))]
+pub fn exposure(_path: &Path, _meta: &Metadata, _owner: u32) -> io::Result<Option<Exposure>> {
+    Ok(None)
+}
+
 /// The number of the user who owns a file; `None` where users have no numbers.
 #[cfg(unix)]
 pub fn owner(meta: &Metadata) -> Option<u32> {
@@ -226,6 +290,47 @@ mod tests {
         for path in [pipe.as_path(), dir.path(), Path::new("/dev/null")] {
             let error = open_regular(path).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{} was opened", path.display());
+        }
+    }
+    #[cfg(unix)]
+    #[test]
+    fn whoever_may_change_a_file_or_replace_it_is_found() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        let path = inner.join("x");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(&path, "a").unwrap();
+        let set = |path: &Path, mode: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let us = owner(&std::fs::metadata(&path).unwrap()).unwrap();
+        let look = |path: &Path, owner: u32| {
+            let meta = std::fs::metadata(path).unwrap();
+            exposure(path, &meta, owner).unwrap().map(|found| (found.path, found.to))
+        };
+        let inner_folder = || inner.clone();
+        for (file, folder, found) in [
+            (0o644, 0o755, None),
+            (0o664, 0o755, Some((path.clone(), Exposed::Group))),
+            (0o646, 0o755, Some((path.clone(), Exposed::Everybody))),
+            (0o644, 0o775, Some((inner_folder(), Exposed::Group))),
+            (0o644, 0o757, Some((inner_folder(), Exposed::Everybody))),
+            (0o644, 0o1777, None),
+        ] {
+            set(&path, file);
+            set(&inner, folder);
+            assert_eq!(look(&path, us), found, "{file:o} {folder:o}");
+        }
+        // A link is as good as the folder that it leads to.
+        set(&inner, 0o757);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let target = std::fs::canonicalize(&inner).unwrap();
+        assert_eq!(look(&link, us), Some((target, Exposed::Everybody)));
+        if us != 0 {
+            set(&inner, 0o755);
+            assert_eq!(look(&path, 0), Some((path.clone(), Exposed::User(us))));
         }
     }
 }

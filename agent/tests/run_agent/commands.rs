@@ -166,8 +166,8 @@ fn check_config_names_every_problem_and_every_origin() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     for part in [
-        "agent.toml: state_dri: there is no such setting",
-        "server.url: ",
+        "agent.toml:1: state_dri: there is no such setting; did you mean state_dir?",
+        "agent.toml:3: server.url: ",
         "OFFCHANNEL_AGENT_LOG_LEVEL: log.level: ",
     ] {
         assert!(said.contains(part), "{part:?} not in {said}");

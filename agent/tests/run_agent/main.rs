@@ -9,5 +9,7 @@ mod memory;
 mod privacy;
 mod reports;
 #[cfg(target_os = "linux")]
+mod settings;
+#[cfg(target_os = "linux")]
 mod supervisor;
 mod support;

@@ -9,12 +9,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Level, Problem, Problems};
-use super::read::{Keys, Report, describe, nearest};
+use super::read::{Keys, Report, describe};
 use super::{POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
 use crate::catalogue::{AppKind, Catalogue, Entry};
 use crate::device::{Ownership, Platform};
 use crate::ids::{AppId, NetworkId, RuleId};
 use crate::inventory::Grade;
+use crate::nearest::nearest;
 use crate::span::Span;
 
 /// Shortest and longest time between check-ins that a policy may ask for.
