@@ -9,6 +9,7 @@ pub mod enrol;
 pub mod identity;
 pub mod lines;
 pub mod platform;
+pub mod plist;
 pub mod run;
 pub mod scan;
 pub mod schedule;

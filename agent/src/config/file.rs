@@ -17,6 +17,19 @@ pub enum Rank {
     Local,
     /// That of device management.
     Managed,
+    /// The managed preferences of macOS.
+    Preferences,
+}
+
+impl Rank {
+    /// What stands at a line of such a file; 0 is the file as a whole.
+    pub(super) fn origin(self, path: Arc<Path>, line: usize) -> Origin {
+        match self {
+            Self::Local => Origin::File { path, line },
+            Self::Managed => Origin::Managed { path, line },
+            Self::Preferences => Origin::Preferences(path),
+        }
+    }
 }
 
 impl Layer {
@@ -43,11 +56,7 @@ struct File<'a> {
 
 impl File<'_> {
     fn origin(&self, line: usize) -> Origin {
-        let path = Arc::clone(&self.path);
-        match self.rank {
-            Rank::Local => Origin::File { path, line },
-            Rank::Managed => Origin::Managed { path, line },
-        }
+        self.rank.origin(Arc::clone(&self.path), line)
     }
 
     fn whole(&self) -> Origin {

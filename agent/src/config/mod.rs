@@ -10,6 +10,8 @@ mod file;
 mod keys;
 mod layer;
 mod places;
+mod policies;
+mod preferences;
 mod resolve;
 mod server_url;
 
@@ -22,6 +24,8 @@ pub use file::Rank;
 pub use keys::{KEYS, Key, Kind};
 pub use layer::{Layer, Origin, Problem, Severity};
 pub use places::{DEFAULT_PATH, MANAGED_PATH, Places};
+pub use policies::{Branch, KEY as POLICIES_KEY};
+pub use preferences::DOMAIN as PREFERENCES_DOMAIN;
 pub use resolve::{Resolved, Setting, Written, resolve};
 pub use server_url::{ServerUrl, ServerUrlError};
 

@@ -11,6 +11,7 @@ use super::env::Environment;
 use super::file::Rank;
 use super::layer::{Layer, Origin, Severity};
 use super::resolve::{Resolved, resolve};
+use super::{policies, preferences};
 use crate::platform::files::{self, Exposed, Exposure};
 
 /// The file that is read when nothing names another one.
@@ -41,14 +42,24 @@ pub struct Places {
     pub file: PathBuf,
     /// The file of device management.
     pub managed: PathBuf,
-    /// Number of the user who owns these besides root. Outside of tests that is root.
+    /// The managed preferences, where the system has them.
+    pub preferences: Option<PathBuf>,
+    /// The key of policies in the registry of the machine, where the system has one.
+    pub policies: Option<String>,
+    /// Number of the user who owns the files besides root. Outside of tests that is root.
     pub owner: u32,
 }
 
 impl Places {
     /// Those of this system.
     pub fn system() -> Self {
-        Self { file: DEFAULT_PATH.into(), managed: MANAGED_PATH.into(), owner: 0 }
+        Self {
+            file: DEFAULT_PATH.into(),
+            managed: MANAGED_PATH.into(),
+            preferences: cfg!(target_os = "macos").then(|| preferences::PATH.into()),
+            policies: cfg!(windows).then(|| policies::KEY.to_owned()),
+            owner: 0,
+        }
     }
 
     /// Reads and joins all settings. `named` is the file that the command line names.
@@ -71,7 +82,10 @@ impl Places {
         }
         layers.push(environment.layer());
         layers.push(flags);
-        layers.extend(self.managed());
+        layers.extend(self.managed(&self.managed, Rank::Managed));
+        // A profile or a policy comes from whom the device obeys; a file, from anybody who is root for a minute.
+        layers.extend(self.preferences.as_ref().and_then(|path| self.managed(path, Rank::Preferences)));
+        layers.extend(self.policies.as_ref().and_then(|key| Layer::policies(key)));
         resolve(&layers)
     }
 
@@ -89,30 +103,23 @@ impl Places {
         Some((layer, meta.len()))
     }
 
-    fn managed(&self) -> Option<Layer> {
-        let path = &self.managed;
+    fn managed(&self, path: &Path, rank: Rank) -> Option<Layer> {
         let (file, meta) = match open(path) {
             Ok(opened) => opened?,
-            Err(error) => return Some(unreadable(path, Rank::Managed, &error)),
+            Err(error) => return Some(unreadable(path, rank, &error)),
         };
         // Not read at all: nobody knows whose words these are.
         if let Some(problem) = self.exposure(path, &meta) {
-            let mut layer = Layer::default();
             let message = format!("it is refused, for it wins over all other settings: {problem}");
-            layer.problem(Severity::Error, &whole(path, Rank::Managed), "", message);
-            return Some(layer);
+            return Some(failed(path, rank, message));
         }
-        Some(read(path, Rank::Managed, file, FILE_MAX))
+        Some(read(path, rank, file, FILE_MAX))
     }
 
     /// The drop-ins in the order of their names, byte by byte; later ones win.
     fn drop_ins(&self) -> Vec<Layer> {
         let Some(folder) = self.file.parent().map(|folder| folder.join(DROP_INS)) else { return Vec::new() };
-        let failed = |message: String| {
-            let mut layer = Layer::default();
-            layer.problem(Severity::Error, &whole(&folder, Rank::Local), "", message);
-            vec![layer]
-        };
+        let failed = |message: String| vec![failed(&folder, Rank::Local, message)];
         let names = match names(&folder) {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
@@ -186,17 +193,20 @@ fn read(path: &Path, rank: Rank, file: File, limit: u64) -> Layer {
     if let Err(error) = file.take(limit.saturating_add(1)).read_to_end(&mut bytes) {
         return unreadable(path, rank, &error);
     }
-    let mut layer = Layer::default();
-    let message = if bytes.len() as u64 > limit {
-        format!("too large: files of settings have at most {FILE_MAX} bytes, all of {DROP_INS} together")
-    } else {
-        match String::from_utf8(bytes) {
-            Ok(text) => return Layer::of_file(path, rank, &text),
-            Err(error) => format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
+    if bytes.len() as u64 > limit {
+        let message =
+            format!("too large: files of settings have at most {FILE_MAX} bytes, all of {DROP_INS} together");
+        return failed(path, rank, message);
+    }
+    if rank == Rank::Preferences {
+        return Layer::of_preferences(path, &bytes);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Layer::of_file(path, rank, &text),
+        Err(error) => {
+            failed(path, rank, format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))
         }
-    };
-    layer.problem(Severity::Error, &whole(path, rank), "", message);
-    layer
+    }
 }
 
 fn unreadable(path: &Path, rank: Rank, error: &io::Error) -> Layer {
@@ -204,16 +214,18 @@ fn unreadable(path: &Path, rank: Rank, error: &io::Error) -> Layer {
         io::ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
         _ => error_chain(error).to_string(),
     };
+    failed(path, rank, format!("cannot be read: {why}"))
+}
+
+/// Nothing but an error.
+fn failed(path: &Path, rank: Rank, message: String) -> Layer {
     let mut layer = Layer::default();
-    layer.problem(Severity::Error, &whole(path, rank), "", format!("cannot be read: {why}"));
+    layer.problem(Severity::Error, &whole(path, rank), "", message);
     layer
 }
 
 fn whole(path: &Path, rank: Rank) -> Origin {
-    match rank {
-        Rank::Local => Origin::File { path: path.into(), line: 0 },
-        Rank::Managed => Origin::Managed { path: path.into(), line: 0 },
-    }
+    rank.origin(path.into(), 0)
 }
 
 /// The names of drop-ins in a folder, sorted. Hidden files and what editors and package managers leave behind are

@@ -29,6 +29,19 @@ pub enum View {
     Bits32,
 }
 
+/// A value of any type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// `REG_SZ`.
+    Text(String),
+    /// `REG_EXPAND_SZ`.
+    Expand,
+    /// `REG_DWORD`.
+    Number(u32),
+    /// Anything else, by the name of its type in `winnt.h`, or what is wrong with it.
+    Other(&'static str),
+}
+
 /// An open key.
 #[derive(Debug)]
 pub struct Key(imp::Key);
@@ -56,6 +69,14 @@ impl Key {
     /// See the module.
     pub fn names(&self, limit: usize) -> io::Result<(Vec<String>, bool)> {
         imp::names(&self.0, limit)
+    }
+
+    /// At most `limit` values with their names, in no order, and whether there are more.
+    ///
+    /// # Errors
+    /// See the module.
+    pub fn values(&self, limit: usize) -> io::Result<(Vec<(String, Data)>, bool)> {
+        imp::values(&self.0, limit)
     }
 
     /// A text (`REG_SZ`, `REG_EXPAND_SZ`), with variables such as `%ProgramFiles%` as they are written; `""`
@@ -91,7 +112,7 @@ mod imp {
     pub use windows_registry::Key;
     use windows_registry::{LOCAL_MACHINE, Type, USERS, Value};
 
-    use super::{Hive, VALUE_MAX, View};
+    use super::{Data, Hive, VALUE_MAX, View};
 
     pub fn open(hive: Hive, path: &str, view: View) -> io::Result<Key> {
         let root = match hive {
@@ -121,9 +142,36 @@ mod imp {
         Ok((names, all.next().is_some()))
     }
 
+    pub fn values(key: &Key, limit: usize) -> io::Result<(Vec<(String, Data)>, bool)> {
+        let mut all = key.values().map_err(|error| of_system(error.code().0))?;
+        let values = all.by_ref().take(limit).map(|(name, value)| (name, data(&value))).collect();
+        Ok((values, all.next().is_some()))
+    }
+
+    fn data(value: &Value) -> Data {
+        match value.ty() {
+            Type::String | Type::ExpandString if value.len() > VALUE_MAX => {
+                Data::Other("a text that is too long")
+            }
+            Type::String => Data::Text(first(value)),
+            Type::ExpandString => Data::Expand,
+            Type::U32 => value
+                .first_chunk()
+                .map_or(Data::Other("a damaged REG_DWORD"), |bytes| Data::Number(u32::from_le_bytes(*bytes))),
+            Type::U64 => Data::Other("REG_QWORD"),
+            Type::MultiString => Data::Other("REG_MULTI_SZ"),
+            Type::Bytes => Data::Other("REG_BINARY"),
+            Type::Other(_) => Data::Other("another type"),
+        }
+    }
+
+    /// The text up to its terminator or its end.
+    fn first(value: &Value) -> String {
+        value.as_wide().split(|unit| *unit == 0).next().map(String::from_utf16_lossy).unwrap_or_default()
+    }
+
     pub fn text(key: &Key, name: &str) -> io::Result<String> {
-        let value = value(key, name, &[Type::String, Type::ExpandString])?;
-        Ok(value.as_wide().split(|unit| *unit == 0).next().map(String::from_utf16_lossy).unwrap_or_default())
+        value(key, name, &[Type::String, Type::ExpandString]).map(|value| first(&value))
     }
 
     pub fn texts(key: &Key, name: &str) -> io::Result<Vec<String>> {
@@ -180,7 +228,7 @@ mod imp {
     use std::convert::Infallible;
     use std::io;
 
-    use super::{Hive, View};
+    use super::{Data, Hive, View};
 
     /// Cannot be made.
     pub type Key = Infallible;
@@ -194,6 +242,10 @@ mod imp {
     }
 
     pub fn names(key: &Key, _limit: usize) -> io::Result<(Vec<String>, bool)> {
+        match *key {}
+    }
+
+    pub fn values(key: &Key, _limit: usize) -> io::Result<(Vec<(String, Data)>, bool)> {
         match *key {}
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::formats::plist::texts;
 use super::look::Look;
+use crate::plist::texts;
 
 /// Largest of these files that is read; network settings of a Mac that has seen many have 100 kB.
 const FILE_MAX: u64 = 1024 * 1024;

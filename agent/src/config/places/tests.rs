@@ -43,7 +43,13 @@ impl Etc {
 
     fn places(&self) -> Places {
         let owner = files::owner(&fs::metadata(self.folder.path()).unwrap()).unwrap_or_default();
-        Places { file: self.path("agent.toml"), managed: self.path("managed.toml"), owner }
+        Places {
+            file: self.path("agent.toml"),
+            managed: self.path("managed.toml"),
+            preferences: Some(self.path("preferences.plist")),
+            policies: None,
+            owner,
+        }
     }
 
     fn load(&self, named: Option<&str>, flags: &[(&'static str, &str)]) -> Resolved {
@@ -208,6 +214,25 @@ fn a_managed_file_that_others_may_change_is_refused_and_of_others_there_is_a_war
         told.iter().any(|told| told.contains("managed.toml: it is refused") && told.contains("the group of")),
         "{told:?}"
     );
+}
+
+#[test]
+fn managed_preferences_win_over_the_managed_file_and_are_held_to_the_same() {
+    let etc = Etc::new();
+    etc.write("managed.toml", "log.level = \"warn\"\nlog.format = \"json\"\n");
+    etc.write("preferences.plist", "<plist><dict><key>log.level</key><string>trace</string></dict></plist>");
+    let resolved = etc.load(None, &[("log.level", "error")]);
+    let level = resolved.settings.iter().find(|setting| setting.key == "log.level").unwrap();
+    assert_eq!(level.origin, Origin::Preferences(etc.path("preferences.plist").into()));
+    let lost: Vec<&str> = level.overrides.iter().map(|written| written.value.as_str()).collect();
+    assert_eq!(lost, ["warn", "error"]);
+    let log = resolved.config().unwrap().log;
+    assert_eq!((log.level, log.format), (LogLevel::Trace, LogFormat::Json));
+    if cfg!(unix) {
+        etc.mode("preferences.plist", 0o666);
+        let told = etc.problems(&etc.load(None, &[]));
+        assert!(told[0].starts_with("error: preferences.plist: it is refused"), "{told:?}");
+    }
 }
 
 #[cfg(unix)]

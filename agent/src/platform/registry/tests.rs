@@ -51,6 +51,17 @@ fn what_is_written_is_read_back() {
     assert_eq!(seen.text("").unwrap(), "unnamed");
     assert_eq!(seen.texts("List").unwrap(), ["one", name]);
     assert_eq!(seen.number("SystemComponent").unwrap(), 1);
+    let (mut values, more) = seen.values(9).unwrap();
+    values.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [
+        ("", Data::Text("unnamed".to_owned())),
+        ("DisplayName", Data::Text(name.to_owned())),
+        ("InstallLocation", Data::Expand),
+        ("List", Data::Other("REG_MULTI_SZ")),
+        ("SystemComponent", Data::Number(1)),
+    ];
+    assert_eq!((values, more), (expected.map(|(name, data)| (name.to_owned(), data)).to_vec(), false));
+    assert!(seen.values(4).unwrap().1);
     assert_eq!(seen.names(9).unwrap(), (vec![name.to_owned()], false));
     assert_eq!(seen.key(name, View::Bits64).unwrap().names(9).unwrap(), (vec![], false));
 }
@@ -109,12 +120,13 @@ fn values_that_nobody_should_have_written_are_read_without_panic() {
         for kind in [Type::Bytes, Type::U32] {
             key.set_bytes(name, kind, bytes).unwrap();
             let seen = place.seen("").unwrap();
-            let _ = (seen.text(name), seen.texts(name), seen.number(name));
+            let _ = (seen.text(name), seen.texts(name), seen.number(name), seen.values(9));
         }
     }
     key.set_bytes("short", Type::U32, b"x").unwrap();
     let seen = place.seen("").unwrap();
     assert_eq!(seen.number("short").unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert!(seen.values(9).unwrap().0.contains(&("short".to_owned(), Data::Other("a damaged REG_DWORD"))));
     key.set_bytes("half", Type::String, &[0, 0xD8, 0, 0]).unwrap();
     assert_eq!(seen.text("half").unwrap(), "\u{fffd}");
     key.set_bytes("open", Type::MultiString, &[b'x', 0, b'y', 0, 0, 0]).unwrap();

@@ -12,8 +12,6 @@ pub mod electron;
 pub mod nix;
 pub mod pacman_desc;
 mod pages;
-pub mod plist;
-mod plist_binary;
 pub mod regf;
 pub mod registry_value;
 pub mod rpm_bdb;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use offchannel_shared::inventory::Scope;
 
-use crate::scan::formats::plist::texts;
+use crate::plist::texts;
 use crate::scan::host::User;
 use crate::scan::look::{Entry, Kind, Look};
 use crate::scan::trouble::Trouble;

@@ -14,7 +14,7 @@ use offchannel_shared::inventory::{Artefact, Grade};
 use offchannel_shared::namespace::Namespace;
 
 use super::bundles::{Bundle, HOME, SYSTEM, in_home, in_system};
-use crate::scan::formats::plist::texts;
+use crate::plist::texts;
 use crate::scan::host::{Host, User};
 use crate::scan::look::{Kind, Look};
 use crate::scan::source::Source;

@@ -1,9 +1,9 @@
-//! Property lists in binary; see [`super::plist`].
+//! Property lists in binary; see [`super`].
 //!
 //! Looks only at the dictionaries that lead to a text, as many as the keys to it: however objects share or
 //! contain each other, the work is bounded by the number of keys asked for times [`KEYS_MAX`].
 
-use super::plist::{PlistError, Texts};
+use super::{PlistError, Texts, Value};
 
 /// What a binary list begins with; two digits of a version follow.
 pub(super) const MAGIC: &[u8] = b"bplist0";
@@ -14,6 +14,9 @@ const TRAILER: usize = 32;
 
 /// Most keys of a dictionary; an `Info.plist` has a hundred, and each is compared with every one asked for.
 const KEYS_MAX: usize = 4096;
+
+/// Most bytes of all texts that are told at once: each key and value can be one and the same long text.
+const TEXT_MAX: usize = 1024 * 1024;
 
 /// A count with this nibble is in an object of its own behind the marker.
 const LONG: usize = 15;
@@ -27,12 +30,28 @@ struct List<'a> {
     reference_width: usize,
 }
 
-/// See [`super::plist::texts`].
+/// See [`super::texts`].
 pub(super) fn texts<const N: usize>(bytes: &[u8], places: &[&[&str]; N]) -> Result<Texts<N>, PlistError> {
     let (list, top) = List::open(bytes).ok_or(PlistError::Damaged)?;
     let mut found = [const { None }; N];
     for (slot, place) in found.iter_mut().zip(places) {
         *slot = list.text_at(top, place).ok_or(PlistError::Damaged)?;
+    }
+    Ok(found)
+}
+
+/// See [`super::entries`].
+pub(super) fn entries(bytes: &[u8]) -> Result<Vec<(String, Value)>, PlistError> {
+    let (list, top) = List::open(bytes).ok_or(PlistError::Damaged)?;
+    let top = list.object(top).ok_or(PlistError::Damaged)?;
+    let pairs = list.pairs(top).ok_or(PlistError::Damaged)?.ok_or(PlistError::NoDictionary)?;
+    let mut found = Vec::new();
+    let mut left = TEXT_MAX;
+    for (key, value) in pairs {
+        let pair = list.entry(key, value).ok_or(PlistError::Damaged)?;
+        let size = pair.0.len() + if let Value::Text(text) = &pair.1 { text.len() } else { 0 };
+        left = left.checked_sub(size).ok_or(PlistError::TooLarge)?;
+        found.push(pair);
     }
     Ok(found)
 }
@@ -72,6 +91,20 @@ impl<'a> List<'a> {
 
     /// The value of a key of a dictionary; `Some(None)` if it has no such key or is none.
     fn value(&self, dictionary: &'a [u8], key: &str) -> Option<Option<&'a [u8]>> {
+        let Some(pairs) = self.pairs(dictionary)? else { return Some(None) };
+        for (name, value) in pairs {
+            if self.is_text(self.object(number(name)?)?, key)? {
+                return self.object(number(value)?).map(Some);
+            }
+        }
+        Some(None)
+    }
+
+    /// The references to the keys and values of a dictionary; `Some(None)` if it is none.
+    fn pairs(
+        &self,
+        dictionary: &'a [u8],
+    ) -> Option<Option<impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a>>> {
         let (kind, count, content) = head(dictionary)?;
         if kind != 0xd {
             return Some(None);
@@ -79,13 +112,27 @@ impl<'a> List<'a> {
         let size = count.checked_mul(self.reference_width).filter(|_| count <= KEYS_MAX)?;
         let keys = content.get(..size)?;
         let values = content.get(size..size.checked_mul(2)?)?;
-        let pairs = keys.chunks_exact(self.reference_width).zip(values.chunks_exact(self.reference_width));
-        for (name, value) in pairs {
-            if self.is_text(self.object(number(name)?)?, key)? {
-                return self.object(number(value)?).map(Some);
-            }
-        }
-        Some(None)
+        Some(Some(keys.chunks_exact(self.reference_width).zip(values.chunks_exact(self.reference_width))))
+    }
+
+    fn entry(&self, key: &[u8], value: &[u8]) -> Option<(String, Value)> {
+        let key = self.object(number(key)?)?;
+        let value = self.object(number(value)?)?;
+        // A key is a text; a number is none, though it can be told as one.
+        let key = matches!(head(key)?.0, 0x5..=0x7).then_some(key)?;
+        let other = match head(value)? {
+            (0x0, 0x8, _) => return Some((self.text(key)??, Value::Flag(false))),
+            (0x0, 0x9, _) => return Some((self.text(key)??, Value::Flag(true))),
+            (0x5..=0x7, ..) => return Some((self.text(key)??, Value::Text(self.text(value)??))),
+            (0x1, ..) => "a whole number",
+            (0x2, ..) => "a number with a fraction",
+            (0x3, ..) => "a date",
+            (0x4, ..) => "data",
+            (0xa..=0xc, ..) => "a list",
+            (0xd, ..) => "a dictionary",
+            _ => "an unknown element",
+        };
+        Some((self.text(key)??, Value::Other(other)))
     }
 
     /// Whether an object is this text; nothing is copied to find out.
@@ -145,7 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scan::formats::plist;
+    use crate::plist;
 
     /// A list of these objects, the first on top; offsets of four bytes, references of one.
     fn list(objects: &[Vec<u8>]) -> Vec<u8> {
@@ -219,17 +266,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn one_long_text_in_all_places_is_bounded() {
+        let keys = 200;
+        let long = "x".repeat(60_000);
+        let mut dictionary = vec![0xdf, 0x10, keys];
+        dictionary.extend(std::iter::repeat_n(1, usize::from(keys)));
+        dictionary.extend(std::iter::repeat_n(2, usize::from(keys)));
+        let bytes = list(&[dictionary, ascii("A"), wide(&long)]);
+        assert_eq!(plist::entries(&bytes), Err(PlistError::TooLarge));
+        let bytes = list(&[vec![0xd2, 1, 1, 2, 3], ascii("A"), wide("b"), vec![0x09]]);
+        let expected = [("A", Value::Text("b".to_owned())), ("A", Value::Flag(true))];
+        assert_eq!(plist::entries(&bytes), Ok(expected.map(|(key, value)| (key.to_owned(), value)).to_vec()));
+        assert_eq!(plist::entries(&list(&[vec![0x09]])), Err(PlistError::NoDictionary));
+        assert_eq!(plist::entries(&list(&[vec![0xd1, 1, 1], vec![0x10, 1]])), Err(PlistError::Damaged));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>, trailer: [u8; 32]) {
             let all = [MAGIC, b"0", &bytes, &trailer].concat();
-            let _ = plist::texts(&all, &[&["A"], &["A", "B"]]);
+            let _ = (plist::texts(&all, &[&["A"], &["A", "B"]]), plist::entries(&all));
         }
 
         #[test]
         fn any_objects_are_read_without_panic(objects in prop::collection::vec(prop::collection::vec(0_u8..8, 0..6), 1..8)) {
             let objects: Vec<_> = objects.into_iter().map(|rest| [vec![0xd2], rest].concat()).collect();
-            let _ = plist::texts(&list(&objects), &[&["A"], &["A", "B"]]);
+            let _ = (plist::texts(&list(&objects), &[&["A"], &["A", "B"]]), plist::entries(&list(&objects)));
         }
 
         #[test]

@@ -1,7 +1,8 @@
-//! Apple's property lists, in XML and in binary: the few texts that somebody asks for by name.
+//! Apple's property lists, in XML and in binary: the few texts that somebody asks for by name, and what the outermost
+//! dictionary says.
 //!
-//! Nothing is built up from a list: XML is passed over once, and of a binary list only the dictionaries on the
-//! way to a text are looked at. So objects that contain themselves or share others a million times cost
+//! Bundles are described in them, which scans read, and preferences kept, which may be settings of ours. Nothing is built
+//! up from a list: XML is passed over once, and of a binary list only the dictionaries on the way to a text are looked at. So objects that contain themselves or share others a million times cost
 //! nothing, and what a list may hold besides (a picture, a tree of settings) is never taken apart.
 //!
 //! XML: `PropertyList-1.0.dtd`, and CoreFoundation's `CFPropertyList.c` for what it leaves open. A list that declares
@@ -9,9 +10,9 @@
 //! `CFBinaryPList.c` and `ForFoundationOnly.h` (`CFBinaryPlistTrailer`). The third form, that of NeXTSTEP, is not
 //! read: no program has written it into a bundle since Mac OS X 10.0.
 
-use std::borrow::Cow;
+mod binary;
 
-use super::plist_binary;
+use std::borrow::Cow;
 
 /// Deepest nesting of elements in XML; CoreFoundation's own limit is 512, and an `Info.plist` has six.
 const DEPTH_MAX: usize = 512;
@@ -31,9 +32,26 @@ pub enum PlistError {
     /// It breaks off, or breaks the rules of its form.
     #[error("the property list is damaged")]
     Damaged,
+    /// What is outermost in it is something else.
+    #[error("the property list is not a dictionary")]
+    NoDictionary,
+    /// Its texts refer to each other so often that they grow without end.
+    #[error("the property list holds too much text")]
+    TooLarge,
     /// It declares entities, with which a few bytes can stand for gigabytes.
     #[error("the property list declares entities of its own")]
     Entities,
+}
+
+/// A value in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// True or false.
+    Flag(bool),
+    /// Anything else, in words.
+    Other(&'static str),
 }
 
 /// The texts at these places: the names of the dictionaries' keys that lead to them, as in `["Manifest",
@@ -42,25 +60,52 @@ pub enum PlistError {
 /// # Errors
 /// If the list cannot be read. One that is damaged behind everything that was asked for may go unnoticed.
 pub fn texts<const N: usize>(bytes: &[u8], places: &[&[&str]; N]) -> Result<Texts<N>, PlistError> {
-    if bytes.starts_with(plist_binary::MAGIC) {
-        return plist_binary::texts(bytes, places);
+    if bytes.starts_with(binary::MAGIC) {
+        return binary::texts(bytes, places);
     }
-    let text = decode(bytes);
-    if !text.trim_start().starts_with('<') {
-        return Err(PlistError::Unknown);
-    }
+    let text = xml(bytes)?;
     let mut found = [const { None }; N];
-    let mut scan = Scan { rest: &text, open: Vec::new(), content: String::new() };
-    while let Some(value) = scan.next_text()? {
+    let mut scan = Scan::new(&text);
+    while let Some(value) = scan.next()? {
+        if !matches!(value, Element { name: "string" | "integer", is_empty: false, .. }) {
+            continue;
+        }
         let is_here = |place: &&[&str]| scan.is_at(place);
         if let Some(slot) = places.iter().position(is_here).and_then(|at| found.get_mut(at)) {
-            slot.get_or_insert(value);
+            slot.get_or_insert(value.content);
             if found.iter().all(Option::is_some) {
                 break;
             }
         }
     }
     Ok(found)
+}
+
+/// What the outermost dictionary says, in the order in which it stands there.
+///
+/// # Errors
+/// If the list cannot be read, or is no dictionary.
+pub fn entries(bytes: &[u8]) -> Result<Vec<(String, Value)>, PlistError> {
+    if bytes.starts_with(binary::MAGIC) {
+        return binary::entries(bytes);
+    }
+    let text = xml(bytes)?;
+    let mut found = Vec::new();
+    let mut is_dictionary = false;
+    let mut scan = Scan::new(&text);
+    while let Some(element) = scan.next()? {
+        match scan.inner() {
+            [] => is_dictionary |= element.name == "dict",
+            [("dict", Some(key))] => found.push((key.clone(), element.value())),
+            _ => {}
+        }
+    }
+    if is_dictionary { Ok(found) } else { Err(PlistError::NoDictionary) }
+}
+
+fn xml(bytes: &[u8]) -> Result<Cow<'_, str>, PlistError> {
+    let text = decode(bytes);
+    if text.trim_start().starts_with('<') { Ok(text) } else { Err(PlistError::Unknown) }
 }
 
 /// Lists are in UTF-8, in rare cases in UTF-16 with a mark. Old ones have a stray letter in another
@@ -88,9 +133,40 @@ struct Scan<'a> {
     content: String,
 }
 
+/// An element that is no key and has ended.
+#[derive(Debug)]
+struct Element<'a> {
+    name: &'a str,
+    /// The characters of a text or a whole number.
+    content: String,
+    /// Written as one tag.
+    is_empty: bool,
+}
+
+impl Element<'_> {
+    fn value(self) -> Value {
+        match self.name {
+            "string" => Value::Text(self.content),
+            "true" => Value::Flag(true),
+            "false" => Value::Flag(false),
+            "integer" => Value::Other("a whole number"),
+            "real" => Value::Other("a number with a fraction"),
+            "date" => Value::Other("a date"),
+            "data" => Value::Other("data"),
+            "array" => Value::Other("a list"),
+            "dict" => Value::Other("a dictionary"),
+            _ => Value::Other("an unknown element"),
+        }
+    }
+}
+
 impl<'a> Scan<'a> {
-    /// The next text and whole number of the list; `is_at` says where it stands.
-    fn next_text(&mut self) -> Result<Option<String>, PlistError> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text, open: Vec::new(), content: String::new() }
+    }
+
+    /// The next element that ends; `inner` and `is_at` say where it stands.
+    fn next(&mut self) -> Result<Option<Element<'a>>, PlistError> {
         while let Some((characters, markup)) = self.rest.split_once('<') {
             if self.open.last().is_some_and(|(name, _)| is_text(name)) {
                 unescape(characters, &mut self.content);
@@ -112,10 +188,15 @@ impl<'a> Scan<'a> {
                         return Err(PlistError::Entities);
                     }
                 } else if let Some(name) = tag.strip_prefix('/') {
-                    if let Some(text) = self.close(name.trim_end())? {
-                        return Ok(Some(text));
+                    if let Some(element) = self.close(name.trim_end())? {
+                        return Ok(Some(element));
                     }
-                } else if !tag.ends_with('/') {
+                } else if let Some(tag) = tag.strip_suffix('/') {
+                    let name = tag.split_ascii_whitespace().next().unwrap_or_default();
+                    if name != "key" {
+                        return Ok(Some(Element { name, content: String::new(), is_empty: true }));
+                    }
+                } else {
                     self.open(tag)?;
                 }
             }
@@ -136,8 +217,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Answers the text if the element was one.
-    fn close(&mut self, name: &str) -> Result<Option<String>, PlistError> {
+    /// Answers the element unless it is a key.
+    fn close(&mut self, name: &'a str) -> Result<Option<Element<'a>>, PlistError> {
         let (opened, _) = self.open.pop().ok_or(PlistError::Damaged)?;
         if opened != name {
             return Err(PlistError::Damaged);
@@ -150,18 +231,22 @@ impl<'a> Scan<'a> {
                 }
                 Ok(None)
             }
-            "integer" => Ok(Some(content.trim().to_owned())),
-            "string" => Ok(Some(content)),
-            _ => Ok(None),
+            "integer" => Ok(Some(Element { name, content: content.trim().to_owned(), is_empty: false })),
+            _ => Ok(Some(Element { name, content, is_empty: false })),
+        }
+    }
+
+    /// The elements that are open within the root, which may be missing.
+    fn inner(&self) -> &[(&'a str, Option<String>)] {
+        match self.open.split_first() {
+            Some((("plist", _), inner)) => inner,
+            _ => self.open.as_slice(),
         }
     }
 
     /// Whether the open elements are just the dictionaries that these keys lead through.
     fn is_at(&self, place: &[&str]) -> bool {
-        let all = match self.open.split_first() {
-            Some((("plist", _), inner)) => inner,
-            _ => self.open.as_slice(),
-        };
+        let all = self.inner();
         let is_key = |((name, key), wanted): (&(&str, Option<String>), &&str)| {
             *name == "dict" && key.as_deref() == Some(*wanted)
         };
@@ -214,95 +299,4 @@ fn character(entity: &str) -> Option<char> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
-        \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist version=\"1.0\">\n";
-
-    fn one(text: &str) -> Result<Option<String>, PlistError> {
-        texts(text.as_bytes(), &[&["A"]]).map(|[a]| a)
-    }
-
-    fn is(text: &str) -> Result<Option<String>, PlistError> {
-        Ok(Some(text.to_owned()))
-    }
-
-    #[test]
-    fn texts_are_found_where_they_stand() {
-        let list = format!(
-            "{HEAD}<dict><key>Other</key><dict><key>A</key><string>inner</string></dict>\n\
-            <key>List</key><array><dict><key>A</key><string>listed</string></dict><string>x</string></array>\n\
-            <key>Empty</key><string/><key>On</key><true/><key>A</key><string>1 &lt; 2 &#38; &#x33;<![CDATA[<&>]]></string>\n\
-            <key>Build</key><integer> 42 </integer></dict></plist>"
-        );
-        let places: [&[&str]; 6] = [&["A"], &["Other", "A"], &["List", "A"], &["Build"], &["Other"], &["On"]];
-        let texts = texts(list.as_bytes(), &places).unwrap();
-        let found = texts.each_ref().map(Option::as_deref);
-        assert_eq!(found, [Some("1 < 2 & 3<&>"), Some("inner"), None, Some("42"), None, None]);
-    }
-
-    #[test]
-    fn other_encodings_and_a_missing_root_are_read() {
-        let list = "<?xml version='1.0'?><dict><key>A</key><string>\u{201c}\u{1f4ac}</string></dict>";
-        let bytes = |unit: fn(u16) -> [u8; 2]| list.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
-        for encoded in [
-            list.as_bytes().to_vec(),
-            [&b"\xef\xbb\xbf"[..], list.as_bytes()].concat(),
-            [&b"\xff\xfe"[..], &bytes(u16::to_le_bytes)].concat(),
-            [&b"\xfe\xff"[..], &bytes(u16::to_be_bytes)].concat(),
-        ] {
-            assert_eq!(texts(&encoded, &[&["A"]]), Ok([Some("\u{201c}\u{1f4ac}".to_owned())]));
-        }
-        let latin = b"<dict><key>C</key><string>\xa9 2004</string><key>A</key><string>x</string></dict>";
-        assert_eq!(texts(latin, &[&["A"]]), Ok([Some("x".to_owned())]));
-    }
-
-    #[test]
-    fn entities_of_its_own_are_refused_and_unknown_ones_stay() {
-        let laughs = "<?xml version='1.0'?><!DOCTYPE plist [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;'>]>\
-            <plist><dict><key>A</key><string>&b;</string></dict></plist>";
-        assert_eq!(one(laughs), Err(PlistError::Entities));
-        let outside = "<!DOCTYPE plist SYSTEM 'file:///etc/passwd'><dict><key>A</key><string>&x; &#0; & &;</string></dict>";
-        assert_eq!(one(outside), is("&x; \0 & &;"));
-    }
-
-    #[test]
-    fn deep_ones_and_damaged_ones_are_refused() {
-        let deep = |depth: usize| format!("{}{}", "<array>".repeat(depth), "</array>".repeat(depth));
-        assert_eq!(one(&deep(DEPTH_MAX)), Ok(None));
-        assert_eq!(one(&deep(1_000_000)), Err(PlistError::Damaged));
-        for damaged in [
-            "<dict><key>A</key>",
-            "<dict><key>A</string></dict>",
-            "</dict>",
-            "<dict",
-            "<!-- ",
-            "<dict><string><array>",
-            "< >",
-        ] {
-            assert_eq!(one(damaged), Err(PlistError::Damaged), "{damaged}");
-        }
-        for unknown in ["", "{ A = x; }", "bplist", "A"] {
-            assert_eq!(one(unknown), Err(PlistError::Unknown), "{unknown}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes: Vec<u8>, text: String) {
-            let _ = texts(&bytes, &[&["A"], &["A", "B"]]);
-            let _ = one(&format!("<dict><key>A</key>{text}</dict>"));
-            let _ = one(&format!("<{text}>"));
-        }
-
-        #[test]
-        fn a_text_is_read_back(key in "[A-Za-z][A-Za-z .-]{0,20}", text: String) {
-            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let list = format!("{HEAD}<dict>\n\t<key>{key}</key>\n\t<string>{escaped}</string>\n</dict>\n</plist>\n");
-            prop_assert_eq!(texts(list.as_bytes(), &[&[&key]]), Ok([Some(text)]));
-        }
-    }
-}
+mod tests;
