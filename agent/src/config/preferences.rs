@@ -5,8 +5,8 @@
 //! are not safe ones in Rust, and the agent has no unsafe code. What a profile of a user forces is in another file and is
 //! not asked for.
 //!
-//! Names are those of the file with their dots, `server.url`, side by side in one dictionary. Profiles are joined by the
-//! outermost names, so that two of them with a dictionary `server` each would not add up.
+//! Names are those of the file with their dots, `server.url`, side by side in one dictionary. Several profiles can force
+//! settings of one domain, and nothing says what becomes of two dictionaries with the same name.
 
 use std::path::Path;
 use std::sync::Arc;
