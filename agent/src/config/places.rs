@@ -150,12 +150,14 @@ impl Places {
 
 fn advice(Exposure { path, to }: &Exposure) -> String {
     let path = path.display();
+    // As a shell takes it: there is a space in the path of macOS.
+    let quoted = path.to_string().replace('\'', "'\\''");
     match to {
         Exposed::User(user) => {
-            format!("{path} belongs to user {user}, who may change it: chown root {path}")
+            format!("{path} belongs to user {user}, who may change it: chown root '{quoted}'")
         }
-        Exposed::Group => format!("the group of {path} may change it: chmod go-w {path}"),
-        Exposed::Everybody => format!("everybody may change {path}: chmod go-w {path}"),
+        Exposed::Group => format!("the group of {path} may change it: chmod go-w '{quoted}'"),
+        Exposed::Everybody => format!("everybody may change {path}: chmod go-w '{quoted}'"),
     }
 }
 
@@ -167,9 +169,10 @@ fn named_file(path: &Path) -> Layer {
         Err(error) => return unreadable(path, Rank::Local, &error),
     };
     let mut layer = read(path, Rank::Local, file, FILE_MAX);
-    // Whose it is and what its group may is for those to know who name it.
+    // Whose it is and what its group may is for those to know who name it. Devices are everybody's.
     let owner = files::owner(&meta).unwrap_or_default();
-    if let Ok(Some(found @ Exposure { to: Exposed::Everybody, .. })) = files::exposure(path, &meta, owner) {
+    let exposure = if meta.is_file() { files::exposure(path, &meta, owner) } else { Ok(None) };
+    if let Ok(Some(found @ Exposure { to: Exposed::Everybody, .. })) = exposure {
         let message = format!("its settings are not safe: {}", advice(&found));
         layer.problem(Severity::Warning, &whole(path, Rank::Local), "", message);
     }
@@ -212,6 +215,9 @@ fn read(path: &Path, rank: Rank, file: File, limit: u64) -> Layer {
 fn unreadable(path: &Path, rank: Rank, error: &io::Error) -> Layer {
     let why = match error.kind() {
         io::ErrorKind::InvalidInput => "it is not a regular file".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}; the agent's user and whoever asks for its status must be able to (mode 0644)")
+        }
         _ => error_chain(error).to_string(),
     };
     failed(path, rank, format!("cannot be read: {why}"))

@@ -109,6 +109,6 @@ fn a_managed_file_that_others_may_change_stops_the_agent() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = "error: /etc/offchannel/managed.toml: it is refused, for it wins over all other settings: \
-        everybody may change /etc/offchannel/managed.toml: chmod go-w /etc/offchannel/managed.toml";
+        everybody may change /etc/offchannel/managed.toml: chmod go-w '/etc/offchannel/managed.toml'";
     assert!(said.contains(expected), "{said}");
 }

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{Environment, Layer, Rank, resolve};
+use crate::config::{Branch, Environment, Layer, POLICIES_KEY, Rank, resolve};
+use crate::platform::registry::Data;
 
 fn resolved() -> Resolved {
     let file = |path: &str, rank: Rank, text: &str| Layer::of_file(Path::new(path), rank, text);
     let variables = [("OFFCHANNEL_AGENT_LOG_LEVEL", "warn"), ("OFFCHANNEL_AGENT_SERVER_ULR", "https://x")];
     let environment: Environment =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let splay = Branch { values: vec![("splay".to_owned(), Data::Number(0))], branches: vec![] };
+    let policies = Branch { values: vec![], branches: vec![("check_in".to_owned(), splay)] };
+    let preferences = "<plist><dict><key>log.level</key><string>error</string></dict></plist>";
     resolve(&[
         file(
             "/etc/offchannel/agent.toml",
@@ -28,6 +32,11 @@ fn resolved() -> Resolved {
             Rank::Managed,
             "[server]\nurl = \"https://collector.example.org:8443\"\n[log]\nlevel = \"info\"\n",
         ),
+        Layer::of_preferences(
+            Path::new("/Library/Managed Preferences/eu.offchannel.agent.plist"),
+            preferences.as_bytes(),
+        ),
+        Layer::of_policies(POLICIES_KEY, &policies),
     ])
 }
 

@@ -191,8 +191,8 @@ fn a_managed_file_that_others_may_change_is_refused_and_of_others_there_is_a_war
     let resolved = etc.load(None, &[]);
     let told = etc.problems(&resolved);
     let expected = [
-        "warning: agent.toml: its settings are not safe: the group of agent.toml may change it: chmod go-w agent.toml",
-        "warning: conf.d/1.toml: its settings are not safe: everybody may change conf.d: chmod go-w conf.d",
+        "warning: agent.toml: its settings are not safe: the group of agent.toml may change it: chmod go-w 'agent.toml'",
+        "warning: conf.d/1.toml: its settings are not safe: everybody may change conf.d: chmod go-w 'conf.d'",
     ];
     assert_eq!(told, expected);
     assert!(resolved.is_usable());
@@ -200,7 +200,7 @@ fn a_managed_file_that_others_may_change_is_refused_and_of_others_there_is_a_war
     etc.mode("managed.toml", 0o646);
     let resolved = etc.load(None, &[]);
     let expected = "error: managed.toml: it is refused, for it wins over all other settings: \
-        everybody may change managed.toml: chmod go-w managed.toml";
+        everybody may change managed.toml: chmod go-w 'managed.toml'";
     assert_eq!(etc.problems(&resolved)[2], expected);
     assert!(!resolved.is_usable());
     let level = resolved.settings.iter().find(|setting| setting.key == "log.level").unwrap();
@@ -244,6 +244,9 @@ fn a_named_file_that_everybody_may_change_is_a_warning() {
         etc.mode("other.toml", mode);
         assert_eq!(etc.load(Some("other.toml"), &[]).problems.len(), count, "{mode:o}");
     }
+    assert_eq!(etc.load(Some("/dev/null"), &[]).problems, []);
+    let endless = etc.load(Some("/dev/zero"), &[]);
+    assert!(etc.problems(&endless)[0].contains("too large"), "{endless:?}");
 }
 
 #[cfg(unix)]
