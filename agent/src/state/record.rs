@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AppId, Epoch};
 use offchannel_shared::inventory::{Inventory, Sighting, Transition, transitions};
@@ -13,10 +13,6 @@ use crate::identity::Enrolment;
 
 /// Most bytes of the transitions as JSON; with this all of them fit into one report.
 pub const TRANSITIONS_BYTES: usize = 96 * 1024;
-
-/// Greatest age of a transition that is owed. A collector that was away for half a year has other questions than what
-/// came and went for an hour before that; what is there now it is told in any case.
-const TRANSITIONS_AGE: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// A report as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +58,7 @@ pub struct Record {
     #[serde(default)]
     pub first_seen: BTreeMap<AppId, Timestamp>,
     /// What came and went since the acknowledged revision, oldest first, at most
-    /// [`TRANSITIONS_MAX`] and [`TRANSITIONS_BYTES`], and none older than half a year.
+    /// [`TRANSITIONS_MAX`] and [`TRANSITIONS_BYTES`].
     #[serde(default)]
     pub transitions: Vec<Transition>,
     /// How many transitions did not fit.
@@ -164,8 +160,7 @@ impl Record {
             self.transitions.extend(transitions(&before, &inventory.sightings, next, at));
         }
         let mut room = TRANSITIONS_BYTES;
-        let oldest = at.checked_sub(TRANSITIONS_AGE).unwrap_or(Timestamp::MIN);
-        let newest = self.transitions.iter().rev().take(TRANSITIONS_MAX).take_while(|owed| owed.at >= oldest);
+        let newest = self.transitions.iter().rev().take(TRANSITIONS_MAX);
         let kept = newest.take_while(|transition| take(&mut room, json_size(transition))).count();
         let beyond = self.transitions.len() - kept;
         let dropped: Vec<Transition> = self.transitions.drain(..beyond).collect();
@@ -252,20 +247,6 @@ mod tests {
         let changes: Vec<_> = record.transitions.iter().map(|t| (t.at, t.change)).collect();
         assert_eq!(changes, [(at(2), Change::Appeared), (at(3), Change::Disappeared)]);
         assert!(!observe(&mut record, inventory(&[]), at(4)).changed, "the same inventory is no revision");
-    }
-
-    #[test]
-    fn what_has_been_owed_for_half_a_year_is_counted_and_not_kept() {
-        const DAY: i64 = 86_400;
-        let mut record = Record::new(Epoch::from_random([1; 16]));
-        for (day, apps) in [(0, [].as_slice()), (1, &[7]), (2, &[]), (181, &[8])] {
-            observe(&mut record, inventory(apps), at(day * DAY));
-        }
-        assert_eq!(record.transitions_lost, 0);
-        let observed = observe(&mut record, inventory(&[]), at(182 * DAY - 1));
-        let left: Vec<_> = record.transitions.iter().map(|t| t.sighting.app.as_str()).collect();
-        assert_eq!((left, record.transitions_lost), (vec!["a7", "a8", "a8"], 1));
-        assert_eq!(observed.dropped.len(), 1);
     }
 
     #[test]
