@@ -23,7 +23,7 @@ use crate::run::Parts;
 use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 use crate::schedule::Backoff;
-use crate::state::{Folder, Loaded, SealKey};
+use crate::state::{Folder, Loaded, Record, SealKey};
 use crate::telemetry;
 
 /// Threads for scans and name look-ups; more would only cost memory.
@@ -53,10 +53,13 @@ pub fn run(args: &RunArgs, clock: &Clock) -> Result<u8, CliError> {
     let folder = Folder::at(&config.state_dir);
     folder.create()?;
     let _lock = folder.lock(std::process::id())?;
-    let scanner = Scanner::new(host(&config));
-    // Before the first other thread there is, for each keeps what the one has that started it.
+    // Before the first other thread that works: each keeps the rights that the one has that started it.
     let token_folder = config.token_file.as_deref().and_then(Path::parent).map(Path::to_path_buf);
-    let confinement = Confinement::enter(&scanner, config.state_dir.clone(), token_folder)?;
+    let confinement = {
+        let device = config.clone();
+        Confinement::enter(&config.scan_root, move || host(&device), config.state_dir.clone(), token_folder)?
+    };
+    let scanner = Scanner::new(host(&config));
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(THREADS)
@@ -107,7 +110,7 @@ async fn daemon(
     if *enrolled_with != client.server().to_string() {
         tracing::warn!(%enrolled_with, configured = %client.server(), "server.url is another one than at enrolment; if it is another collector, enrol again");
     }
-    let (identity, seal) = sealing(identity, &folder)?;
+    let (identity, seal) = sealing(identity, &memory.record, &folder)?;
     let (splay, safety_interval) = (config.splay, config.safety_interval.as_duration());
     let parts = Parts {
         folder,
@@ -166,7 +169,14 @@ enum Found {
 }
 
 /// What the device seals its memory with; made now if an older agent, which sealed nothing, enrolled it.
-fn sealing(mut identity: Identity, folder: &Folder) -> Result<(Identity, SealKey), CliError> {
+///
+/// The memory is saved first: as long as the identity has no seal, a kill in between loses nothing, for then the memory
+/// is not asked for one. A disk that takes neither now is asked again at the next start.
+fn sealing(
+    mut identity: Identity,
+    record: &Record,
+    folder: &Folder,
+) -> Result<(Identity, SealKey), CliError> {
     if let Some(seal) = identity.seal.clone() {
         return Ok((identity, seal));
     }
@@ -174,7 +184,10 @@ fn sealing(mut identity: Identity, folder: &Folder) -> Result<(Identity, SealKey
     getrandom::fill(&mut bytes).map_err(CliError::Random)?;
     let seal = SealKey::from_random(bytes);
     identity.seal = Some(seal.clone());
-    folder.save_identity(&identity)?;
+    let saved = folder.save_record(record, &seal).and_then(|()| folder.save_identity(&identity));
+    if let Err(error) = saved {
+        tracing::error!("what is remembered cannot be sealed yet: {}", error_chain(&error));
+    }
     Ok((identity, seal))
 }
 

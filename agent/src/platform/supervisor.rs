@@ -48,7 +48,7 @@ pub fn life_sign() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|every| !every.is_zero())
 }
 
-/// Whether there is one, which starts the program anew when it ends.
+/// Whether there is one that starts the program anew when it hangs, and so, as far as can be told, when it fails.
 pub fn is_there() -> bool {
     life_sign().is_some()
 }

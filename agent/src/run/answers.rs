@@ -15,6 +15,9 @@ use crate::schedule;
 
 /// How often a device asks whose collector does not know it.
 const UNKNOWN_EVERY: Duration = Duration::from_secs(3600);
+/// How long a clock must have been off before that is told: a device without a battery is off at every start, until it
+/// has asked for the time. Requests carry the collector's time at once.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Core {
     /// The request of [`Core::poll_send`] has an outcome.
@@ -159,8 +162,12 @@ impl Core {
             self.clock_offset = Some(offset);
         } else {
             self.clock_offset = None;
+            self.clock_off_since = None;
         }
-        if was_off != self.clock_offset.is_some() {
+        let since = self.clock_offset.map(|_| *self.clock_off_since.get_or_insert(now.mono));
+        let to_tell = since.is_some_and(|since| now.mono.saturating_sub(since) >= CLOCK_PATIENCE);
+        if was_off != self.clock_offset.is_some() || self.clock_to_tell != to_tell {
+            self.clock_to_tell = to_tell;
             self.refresh(now);
         }
     }

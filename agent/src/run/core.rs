@@ -47,6 +47,10 @@ pub struct Core {
     pub(super) in_flight: Option<InFlight>,
     /// What the collector's clock shows when ours shows zero, if they differ too much.
     pub(super) clock_offset: Option<SignedDuration>,
+    /// Since when they do.
+    pub(super) clock_off_since: Option<Duration>,
+    /// Whether that has lasted long enough to be told.
+    pub(super) clock_to_tell: bool,
     /// When what was found was last judged, by the collector's clock.
     judged_at: Timestamp,
     staged: Option<Box<SentReport>>,
@@ -107,6 +111,8 @@ impl Core {
             report_wanted: raised,
             in_flight: None,
             clock_offset: None,
+            clock_off_since: None,
+            clock_to_tell: false,
             judged_at: now.wall,
             staged: None,
             save_backoff: Backoff::default(),
@@ -296,7 +302,7 @@ impl Core {
         let (Some((found, _, at)), Some(policy)) = (&self.found, &self.policy) else { return };
         let time = self.time(now.wall);
         let own = OwnHealth {
-            clock: match self.clock_offset {
+            clock: match self.clock_offset.filter(|_| self.clock_to_tell) {
                 None => Health::Ok,
                 Some(offset) => {
                     let direction = if offset.is_negative() { "ahead of" } else { "behind" };

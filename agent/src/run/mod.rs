@@ -43,6 +43,9 @@ use crate::watch::{Hints, Watcher};
 /// Longest wait for the collector when the agent ends.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long an agent runs at least before it ends to be started anew: less often than supervisors give up at.
+const LIFE_MIN: Duration = Duration::from_secs(120);
+
 /// Why the agent cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -52,6 +55,9 @@ pub enum RunError {
     /// The system gives no random bytes.
     #[error("cannot get random bytes from the system")]
     Random(#[source] getrandom::Error),
+    /// The agent has to be started anew to look into a folder that has come.
+    #[error("a folder has come that only an agent which is started anew may look into")]
+    Outgrown,
     /// A scan ended in a panic, which is a bug.
     #[error("a scan broke off")]
     Scan(#[source] tokio::task::JoinError),
@@ -201,7 +207,7 @@ impl Daemon {
                     let Looked { eyes, scanned, outgrown } = done.map_err(RunError::Scan)?;
                     self.eyes = Some(eyes);
                     self.core.handle_scanned(scanned, moment(&self.clock), chance()?);
-                    if outgrown && supervisor::is_there() {
+                    if outgrown && supervisor::is_there() && self.clock.elapsed() >= LIFE_MIN {
                         return Ok(End::Outgrown);
                     }
                 }
@@ -266,8 +272,7 @@ impl Daemon {
             logged(self.folder.save_record(self.core.record(), &self.seal));
         }
         if end == End::Outgrown {
-            tracing::info!("the agent ends to be started anew");
-            return Ok(());
+            return Err(RunError::Outgrown);
         }
         let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
         match timeout(GOODBYE_TIMEOUT, self.exchange(goodbye, now)).await {
@@ -286,12 +291,13 @@ fn look(mut eyes: Eyes, order: &ScanOrder, clock: &Clock) -> Looked {
     let coverage = order.replan.then(|| {
         let wanted = eyes.scanner.watch_dirs();
         let confinement = eyes.confinement.as_ref();
-        // Without its name, which may be a user's.
-        if confinement.and_then(|known| known.outgrown(wanted.keys().map(PathBuf::as_path))).is_some() {
-            tracing::warn!("a folder has come that the agent may not look into until it is started anew");
-            outgrown = true;
-        }
         let host = eyes.scanner.host();
+        let folders = || wanted.keys().map(PathBuf::as_path);
+        outgrown = confinement.is_some_and(|known| known.is_outgrown(host.root(), folders()));
+        if outgrown {
+            // Without its name, which may be a user's.
+            tracing::warn!("a folder has come that the agent may not look into until it is started anew");
+        }
         eyes.watcher.update(&wanted, host.root(), &host.homes())
     });
     if order.forget {

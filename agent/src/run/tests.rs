@@ -122,15 +122,29 @@ fn a_clock_that_is_off_is_told_and_worked_around() {
     world.collector.clock_ahead = 3600;
     world.collector.refuse = Some(codes::CLOCK_SKEW);
     world.toggle(0);
-    world.pass(Duration::from_millis(200), 3);
+    world.pass(Duration::from_millis(200), u32::MAX);
     let wall = moment(world.now).wall;
     assert_eq!(world.core.time(wall).as_second() - wall.as_second(), 3600);
     world.collector.refuse = None;
-    world.pass(MINUTE, u32::MAX);
+    world.pass(15 * MINUTE, u32::MAX);
     assert!(world.is_known());
     assert!(matches!(health(&world, "clock"), Health::Partial(why) if why.contains("behind")));
     world.collector.clock_ahead = 100;
     world.pass(HOUR, u32::MAX);
+    assert_eq!(health(&world, "clock"), Health::Ok);
+}
+
+#[test]
+fn a_clock_that_is_put_right_at_once_is_not_told() {
+    let mut world = settled();
+    world.collector.clock_ahead = 3600;
+    world.toggle(0);
+    world.pass(Duration::from_secs(1), u32::MAX);
+    let wall = moment(world.now).wall;
+    assert_eq!(world.core.time(wall).as_second() - wall.as_second(), 3600);
+    world.collector.clock_ahead = 0;
+    world.pass(HOUR, u32::MAX);
+    assert_eq!(world.collector.requests.iter().filter(|path| **path == REPORT_PATH).count(), 1);
     assert_eq!(health(&world, "clock"), Health::Ok);
 }
 

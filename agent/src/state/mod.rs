@@ -12,7 +12,8 @@ mod seal;
 use offchannel_shared::ids::Epoch;
 use offchannel_shared::signing::Envelope;
 use serde::Serialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use serde::ser::Error as _;
 
 pub use files::{Folder, Lock};
 pub use record::{Observed, Record, Sent, TRANSITIONS_BYTES, Trouble, json_size};
@@ -149,27 +150,19 @@ impl Folder {
             damaged.push(format!("state.json {what}; a new epoch was started"));
             Record::new(fresh.clone())
         };
-        let altered = match (self.read(STATE)?, seal) {
-            // A file that is torn is no object, whatever its seal says.
-            (Read::Found(bytes), Some(seal)) => {
-                serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() && !seal.is_whole(&bytes)
-            }
-            (Read::Absent, _) | (_, None) => false,
-        };
-        let mut record = if altered {
-            lost(format!(
-                "was altered by something else than the agent and is kept as {}",
-                self.set_aside(STATE)?
-            ))
-        } else {
-            match self.load(STATE, |record: &Record| record.schema == Record::SCHEMA)? {
-                Loaded::Found(mut record) => {
+        let mut record = match self.read(STATE)? {
+            Read::Absent => lost("was missing".to_owned()),
+            Read::Found(bytes) => match serde_json::from_slice::<Record>(&bytes) {
+                Ok(_) if seal.is_some_and(|seal| !seal.is_whole(&bytes)) => {
+                    let kept = self.set_aside(STATE)?;
+                    lost(format!("was altered by something else than the agent and is kept as {kept}"))
+                }
+                Ok(mut record) if record.schema == Record::SCHEMA => {
                     saved = !record.restarted();
                     record
                 }
-                Loaded::Absent => lost("was missing".to_owned()),
-                Loaded::Damaged(kept) => lost(format!("was damaged and is kept as {kept}")),
-            }
+                Ok(_) | Err(_) => lost(format!("was damaged and is kept as {}", self.set_aside(STATE)?)),
+            },
         };
         let policy = match self.load(POLICY, |_: &Envelope| true)? {
             Loaded::Found(envelope) => Some(envelope),
@@ -182,9 +175,8 @@ impl Folder {
                 None
             }
         };
-        if !damaged.is_empty() {
-            record.note = Some(damaged.join("; "));
-            saved = false;
+        for what in &damaged {
+            saved &= !record.add_note(what);
         }
         Ok(Memory { record, policy, damaged, saved })
     }
@@ -194,8 +186,10 @@ impl Folder {
     /// # Errors
     /// [`StateError`].
     pub fn save_record(&self, record: &Record, seal: &SealKey) -> Result<(), StateError> {
-        let bytes = serde_json::to_vec(record).map_err(|cause| StateError::Encode(STATE, cause))?;
-        self.write(STATE, Access::Public, &seal.seal(&bytes))
+        let failed = |cause| StateError::Encode(STATE, cause);
+        let bytes = serde_json::to_vec(record).map_err(failed)?;
+        let sealed = seal.seal(&bytes).ok_or_else(|| failed(serde_json::Error::custom("it is no object")))?;
+        self.write(STATE, Access::Public, &sealed)
     }
 
     /// Keeps the policy bundle as it was received.
@@ -294,6 +288,16 @@ mod tests {
             "state.json was missing; a new epoch was started; policy.json was missing; it is asked for"
         );
         assert!(!memory.saved);
+    }
+
+    #[test]
+    fn what_was_not_told_yet_is_not_forgotten_at_the_next_start() {
+        let (_place, folder) = folder();
+        let first = started(&folder).record;
+        folder.save_record(&first, &seal()).unwrap();
+        let second = started(&folder);
+        assert_eq!(second.record.note, first.note);
+        assert!(second.saved, "the same note again is no news");
     }
 
     #[test]

@@ -125,7 +125,21 @@ impl Record {
     /// Drops what is only worth telling until the next start, if it has been told. Returns whether
     /// that changed anything.
     pub(super) fn restarted(&mut self) -> bool {
-        self.is_acknowledged() && self.note.take().is_some()
+        // Before the first revision there is nothing that could have told it.
+        self.revision > 0 && self.is_acknowledged() && self.note.take().is_some()
+    }
+
+    /// Adds to what is to be told of this file, after what was not told yet. Returns whether that is news.
+    pub(super) fn add_note(&mut self, what: &str) -> bool {
+        match &mut self.note {
+            Some(note) if note.contains(what) => return false,
+            Some(note) => {
+                note.push_str("; ");
+                note.push_str(what);
+            }
+            None => self.note = Some(what.to_owned()),
+        }
+        true
     }
 
     /// Whether the collector has the inventory.

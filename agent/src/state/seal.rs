@@ -43,13 +43,11 @@ impl SealKey {
         hmac::Key::new(hmac::HMAC_SHA256, &self.0)
     }
 
-    /// A JSON object with a seal as its first field. What is no object, or an empty one, stays as it is.
-    pub(super) fn seal(&self, object: &[u8]) -> Vec<u8> {
-        let Some(covered) = object.strip_prefix(b"{").filter(|rest| rest.starts_with(b"\"")) else {
-            return object.to_vec();
-        };
+    /// A JSON object with a seal as its first field; `None` if it is no object or an empty one.
+    pub(super) fn seal(&self, object: &[u8]) -> Option<Vec<u8>> {
+        let covered = object.strip_prefix(b"{").filter(|rest| rest.starts_with(b"\""))?;
         let seal = STANDARD.encode(self.tag(covered));
-        [HEAD, seal.as_bytes(), NECK, covered].concat()
+        Some([HEAD, seal.as_bytes(), NECK, covered].concat())
     }
 
     /// Whether a file is as it was when it was sealed.
@@ -92,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_sealed_object_is_an_object_that_says_the_same_and_one_thing_more() {
-        let sealed = KEY.seal(br#"{"a":1,"b":[2]}"#);
+        let sealed = KEY.seal(br#"{"a":1,"b":[2]}"#).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&sealed).unwrap();
         assert_eq!((&value["a"], &value["b"][0]), (&1.into(), &2.into()));
         assert_eq!(value["seal"].as_str().unwrap().len(), SEAL);
@@ -112,7 +110,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_change_of_a_byte_is_seen(at: prop::sample::Index, to: u8) {
-            let sealed = KEY.seal(br#"{"schema":1,"revision":17,"acknowledged":16}"#);
+            let sealed = KEY.seal(br#"{"schema":1,"revision":17,"acknowledged":16}"#).unwrap();
             let mut altered = sealed.clone();
             let at = at.index(altered.len());
             altered[at] = to;

@@ -1,5 +1,6 @@
 //! Looking at programs, at links themselves, and at files that need not be noted.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,7 @@ impl Look<'_> {
     /// somebody's document until the contrary is shown.
     ///
     /// Noted are those whose folder does not change when they become another thing: one that is named like an AppImage
-    /// may be replaced or made executable, and so may one without a dot in its name, which is how programs are named
-    /// and documents are not.
+    /// may be replaced or made executable, and so may one that is named as programs are and documents are not.
     pub fn program_head(&mut self, path: &Path, count: u64) -> Option<Vec<u8>> {
         let (real, there) = self.locate(path).ok()?;
         let Ok(meta) = there else {
@@ -31,11 +31,9 @@ impl Look<'_> {
             Platform::Windows => (b"MZ", true),
             _ => (b"\x7fELF", is_executable(&meta)),
         };
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let may_become_one = match path.extension() {
-            Some(end) => end.eq_ignore_ascii_case("appimage"),
-            None => !executable && !hidden,
-        };
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let is_appimage = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("appimage"));
+        let may_become_one = is_appimage || (!executable && is_named_as_a_program(name));
         let mut head = Vec::new();
         let read = if executable {
             open_regular(&real).and_then(|(file, _)| file.take(count).read_to_end(&mut head))
@@ -47,6 +45,8 @@ impl Look<'_> {
             self.asked.insert(real.into_os_string(), Some(Stamp::of(&meta)));
         }
         match read {
+            // What a link leads to is in another place, which may be closed to us for good reasons.
+            Err(_) if self.link_place(path).is_some_and(|place| place.is_symlink()) => None,
             Err(error) => {
                 self.trouble(Trouble::of(&error));
                 None
@@ -92,6 +92,34 @@ impl Look<'_> {
             entry.file_name().to_str().is_none() && entry.file_type().is_ok_and(|kind| kind.is_dir())
         }) {
             self.trouble(Trouble::Unreadable);
+        }
+    }
+}
+
+/// `telegram-desktop`, `Telegram-5.2.1`, `Signal-7.0-x86_64`, `setup.run`: no ending, or none that says what is in a file.
+fn is_named_as_a_program(name: &str) -> bool {
+    let Some((_, end)) = name.rsplit_once('.') else { return true };
+    // `.profile`, and formats whose names begin with a number.
+    let is_document = name.starts_with('.') || ["3g2", "3gp", "7z"].contains(&end);
+    let is_architecture =
+        ["aarch64", "amd64", "arm64", "i386", "i686", "x86"].iter().any(|arch| end.contains(arch));
+    !is_document
+        && (end.starts_with(|c: char| c.is_ascii_digit()) || is_architecture || end == "bin" || end == "run")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named_as_a_program;
+
+    #[test]
+    fn programs_are_told_from_documents_by_their_names() {
+        for name in
+            ["telegram-desktop", "Telegram-5.2.1", "Signal-7.0-x86_64", "foo.bin", "a.b.run", "x.amd64"]
+        {
+            assert!(is_named_as_a_program(name), "{name}");
+        }
+        for name in [".bash_history", "letter.txt", "film.mp4", "backup.7z", "call.3gp", "x.tar.gz", ".x.1"] {
+            assert!(!is_named_as_a_program(name), "{name}");
         }
     }
 }

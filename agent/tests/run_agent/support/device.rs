@@ -118,12 +118,13 @@ impl Device {
         Running::start(command)
     }
 
-    /// Starts the daemon under strace, which writes to this file what the kernel is asked to open, run or remove.
+    /// Starts the daemon under strace, which writes what the kernel is asked to open, run or remove: for each thread to a
+    /// file of its own, which begins with this path.
     #[cfg(target_os = "linux")]
     pub fn run_traced(&self, trace: &std::path::Path) -> Running {
         let mut command = Command::new("strace");
         command.args([
-            "-f",
+            "-ff",
             "-y",
             "-qq",
             "-s",
