@@ -101,6 +101,33 @@ fn a_state_that_was_altered_or_taken_away_is_told() {
 }
 
 #[test]
+fn what_an_agent_left_that_sealed_nothing_is_not_altered() {
+    let collector = Collector::start();
+    let device = Device::new(&collector);
+    let agent = device.run();
+    let epoch = collector.wait_for_apps(&[]).epoch;
+    agent.kill();
+    for name in ["identity.json", "state.json"] {
+        let path = device.path(&format!("state/{name}"));
+        let mut file: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert!(file.as_object_mut().unwrap().remove("seal").is_some(), "{name}");
+        std::fs::write(&path, file.to_string()).unwrap();
+    }
+    // Killed before anything was worth saving, and started again.
+    for _ in 0..2 {
+        let so_far = collector.wait_for("what was asked", |told| Some(told.paths.len()));
+        let agent = device.run();
+        collector.wait_for("a request", |told| (told.paths.len() > so_far).then_some(()));
+        agent.kill();
+    }
+    device.install(&["telegram-desktop"]);
+    let _agent = device.run();
+    let report = collector.wait_for_apps(&["telegram"]);
+    assert_eq!(report.epoch, epoch);
+    assert_eq!(report.inventory.sources.iter().find(|s| s.source == "state").unwrap().health, Health::Ok);
+}
+
+#[test]
 fn a_damaged_identity_asks_for_a_new_enrolment() {
     let collector = Collector::start();
     let device = Device::new(&collector);
