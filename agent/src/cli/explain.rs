@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use super::options::{ConfigArgs, Format, host, json};
 use super::view::View;
+use super::viewer::Viewer;
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
+use crate::config::Session;
 use crate::run::{Scanned, preview};
 use crate::scan::scanner::Scanner;
 
@@ -43,9 +45,9 @@ pub struct ExplainArgs {
 #[derive(Debug, Serialize)]
 struct Explanation<'a> {
     schema: u32,
-    /// The last report as it was sent, to the letter.
+    /// The last report as it was sent, to the letter, but for what belongs to other users.
     last_sent: Option<LastSent<'a>>,
-    /// What a report would carry now, as far as this account can look.
+    /// What a report would carry now, as far as this account can look, again without what belongs to others.
     would_be_sent: Option<ReportRequest>,
     never_read: [&'static str; 8],
 }
@@ -54,26 +56,31 @@ struct Explanation<'a> {
 struct LastSent<'a> {
     at: Timestamp,
     to: Option<&'a str>,
-    report: &'a ReportRequest,
+    report: ReportRequest,
+    /// How many sightings and changes of other users were sent and are not shown to this one.
+    of_others: usize,
 }
 
 /// Shows it.
 pub fn run(args: &ExplainArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
     let (config, _) = args.config.load()?;
     let view = View::of(&config)?;
+    let host = host(&config);
+    let viewer = Viewer::of(&host, &config.state_dir, &Session::read());
+    let record = view.record.as_ref();
+    let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
+    let last_sent = record.and_then(|record| record.sent.as_ref()).map(|sent| {
+        let mut report = sent.report.clone();
+        let of_others = viewer.narrow_report(&mut report);
+        LastSent { at: sent.at, to, report, of_others }
+    });
     let would_be_sent = view.record.clone().zip(view.policy.as_ref()).and_then(|(record, policy)| {
-        let host = host(&config);
         let (platform, facts, at) = (host.platform(), host.facts(), clock.now());
         let inventory = Scanner::new(host).scan(&policy.catalogue, None, clock).inventory;
         let scanned = Scanned { inventory, facts, coverage: None, at };
-        preview(record, policy, platform, scanned, clock.now())
-    });
-    let record = view.record.as_ref();
-    let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
-    let last_sent = record.and_then(|record| record.sent.as_ref()).map(|sent| LastSent {
-        at: sent.at,
-        to,
-        report: &sent.report,
+        let mut report = preview(record, policy, platform, scanned, clock.now())?;
+        viewer.narrow_report(&mut report);
+        Some(report)
     });
     let explanation = Explanation { schema: 1, last_sent, would_be_sent, never_read: NEVER_READ };
     match args.format {
@@ -90,8 +97,12 @@ fn table(out: &mut dyn io::Write, explanation: &Explanation<'_>) -> Result<(), C
     match &explanation.last_sent {
         Some(sent) => {
             let to = sent.to.unwrap_or("the collector");
-            line(&format!("Last sent, at {} to {to}, exactly this:\n", sent.at))?;
-            json(out, sent.report)?;
+            let but = match sent.of_others {
+                0 => String::new(),
+                others => format!(" but for {others} entries of other users, which are not shown to you"),
+            };
+            line(&format!("Last sent, at {} to {to}, exactly this{but}:\n", sent.at))?;
+            json(out, &sent.report)?;
         }
         None => line("Nothing has been sent from this device yet.")?,
     }

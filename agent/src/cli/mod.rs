@@ -5,6 +5,7 @@ mod check_config;
 mod columns;
 mod enrol;
 mod explain;
+mod findings;
 mod options;
 mod place;
 mod run;
@@ -12,6 +13,8 @@ mod scan;
 mod sources;
 mod status;
 mod view;
+mod viewer;
+mod words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

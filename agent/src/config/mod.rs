@@ -9,6 +9,7 @@ mod keys;
 mod layer;
 mod resolve;
 mod server_url;
+mod session;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ pub use keys::{KEYS, Key};
 pub use layer::{Layer, Origin, Problem, Severity};
 pub use resolve::{Resolved, Setting, resolve};
 pub use server_url::{ServerUrl, ServerUrlError};
+pub use session::Session;
 
 /// The file that is read when nothing names another one.
 #[cfg(not(windows))]

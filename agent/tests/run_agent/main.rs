@@ -10,3 +10,5 @@ mod reports;
 #[cfg(target_os = "linux")]
 mod supervisor;
 mod support;
+#[cfg(target_os = "linux")]
+mod users;
