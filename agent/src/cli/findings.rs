@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use offchannel_shared::device::Platform;
-use offchannel_shared::ids::AppId;
+use offchannel_shared::ids::{AppId, RuleId};
 use offchannel_shared::inventory::{Grade, Inventory, Sighting, Unlisted};
 use offchannel_shared::language::Language;
-use offchannel_shared::policy::{Breach, Evaluation, Judged, Rule, Severity, Subject, Texts, evaluate};
+use offchannel_shared::policy::{Breach, Evaluation, Judged, Severity, Subject, Texts, evaluate};
 use serde::Serialize;
 
 use super::viewer::Viewer;
@@ -16,7 +16,7 @@ use crate::state::Record;
 /// A text of the policy with its language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Told {
-    language: Language,
+    pub language: Language,
     pub text: String,
 }
 
@@ -26,7 +26,7 @@ pub struct Finding {
     pub app: AppId,
     /// The app's name in the catalogue, or the one that it gives itself.
     pub name: String,
-    pub rule: String,
+    pub rule: RuleId,
     pub breach: &'static str,
     #[serde(skip)]
     pub kind: Breach,
@@ -46,7 +46,9 @@ pub struct Finding {
     pub sightings: Vec<Sighting>,
     /// The same for an app that no entry of the catalogue lists.
     pub unlisted: Vec<Unlisted>,
-    pub what_to_do: String,
+    what_to_do: String,
+    /// Whether business records must be copied first.
+    records_step: bool,
 }
 
 /// Who asks, how, and when.
@@ -102,10 +104,11 @@ fn finding(
     let since = record.first_seen.get(&judged.app).copied();
     let grace_ends = since.map(|since| judged.grace.after(since)).filter(|end| *end > asked.now);
     let notice = rule.map(|rule| told(policy, &rule.notice, asked.languages)).unwrap_or_default();
-    Finding {
-        what_to_do: what_to_do(asked.words, judged.breach, &name, rule, &alternatives),
+    let mut finding = Finding {
+        what_to_do: String::new(),
+        records_step: rule.is_some_and(|rule| rule.records_step),
         name,
-        rule: judged.rule.to_string(),
+        rule: judged.rule,
         breach: match judged.breach {
             Breach::Prohibited => "prohibited",
             Breach::Unreviewed => "unreviewed",
@@ -123,7 +126,9 @@ fn finding(
         sightings: seen.sightings.iter().filter(|s| s.app == judged.app).cloned().collect(),
         unlisted,
         app: judged.app,
-    }
+    };
+    finding.what_to_do = finding.what_to_do(asked.words);
+    finding
 }
 
 /// A text of the policy for somebody who wants these languages.
@@ -135,34 +140,29 @@ pub fn told(policy: &InForce, texts: &Texts, wanted: &[Language]) -> Vec<Told> {
         .collect()
 }
 
-fn what_to_do(
-    words: &Words,
-    breach: Breach,
-    name: &str,
-    rule: Option<&Rule>,
-    alternatives: &[String],
-) -> String {
-    match breach {
-        Breach::RequiredMissing => fill(words.do_install, &[name]),
-        Breach::Unreviewed => fill(words.do_ask, &[name]),
-        Breach::Prohibited => {
-            let mut steps = Vec::new();
-            if rule.is_some_and(|rule| rule.records_step) {
-                steps.push(words.do_records.to_owned());
-            }
-            steps.push(fill(words.do_remove, &[name]));
-            if !alternatives.is_empty() {
-                steps.push(fill(words.do_instead, &[&alternatives.join(words.or)]));
-            }
-            steps.join(" ")
-        }
-    }
-}
-
 impl Finding {
     /// What the policy says of it: the notice, or the reason where there is none.
     pub fn why(&self) -> impl Iterator<Item = &str> {
         let reason = Some(self.reason.as_str()).filter(|reason| self.notice.is_empty() && !reason.is_empty());
         self.notice.iter().map(|told| told.text.as_str()).chain(reason)
+    }
+
+    /// What the user can do, in these words.
+    pub fn what_to_do(&self, words: &Words) -> String {
+        match self.kind {
+            Breach::RequiredMissing => fill(words.do_install, &[&self.name]),
+            Breach::Unreviewed => fill(words.do_ask, &[&self.name]),
+            Breach::Prohibited => {
+                let mut steps = Vec::new();
+                if self.records_step {
+                    steps.push(words.do_records.to_owned());
+                }
+                steps.push(fill(words.do_remove, &[&self.name]));
+                if !self.alternatives.is_empty() {
+                    steps.push(fill(words.do_instead, &[&self.alternatives.join(words.or)]));
+                }
+                steps.join(" ")
+            }
+        }
     }
 }

@@ -201,7 +201,7 @@ fn policy(words: &Words, policy: Option<&PolicyRow>) -> String {
 fn finding(out: &mut dyn io::Write, finding: &Finding, asked: &Asked<'_>) -> io::Result<()> {
     let words = asked.words;
     let what = heading(words, finding);
-    let rule = fill(words.rule_is, &[&finding.rule, words.severity(finding.severity)]);
+    let rule = fill(words.rule_is, &[finding.rule.as_str(), words.severity(finding.severity)]);
     writeln!(out, "\n{what} {rule}")?;
     let mut rows = Vec::new();
     let sightings =
@@ -224,7 +224,7 @@ fn finding(out: &mut dyn io::Write, finding: &Finding, asked: &Asked<'_>) -> io:
         rows.push((words.grace, fill(words.grace_until, &[&end.to_string()])));
     }
     rows.extend(finding.why().map(|why| (words.why, why.to_owned())));
-    rows.push((words.to_do, one_line(&finding.what_to_do)));
+    rows.push((words.to_do, one_line(&finding.what_to_do(words))));
     labelled(out, "  ", &rows)
 }
 

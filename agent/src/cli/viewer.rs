@@ -27,6 +27,12 @@ impl Viewer {
         if processes::is_root() || (own.is_some() && own == keeper) {
             return Self::Keeper;
         }
+        Self::user(host, session)
+    }
+
+    /// Whoever runs this process, as a user of the device and no more.
+    pub fn user(host: &Host, session: &Session) -> Self {
+        let own = processes::own_uid();
         let is_own = |uid: Option<u32>, home: &Path| match own {
             Some(own) => uid == Some(own),
             // Where users have no numbers they are told by their folders.

@@ -103,10 +103,12 @@ words! {
 impl Words {
     /// In the first of these languages that there are words in; in English if there are none in any.
     pub fn for_languages(wanted: &[Language]) -> &'static Self {
-        let both = [&WELSH, &ENGLISH];
-        let first =
-            wanted.iter().find_map(|language| both.into_iter().find(|words| words.tag == language.primary()));
-        first.unwrap_or(&ENGLISH)
+        wanted.iter().find_map(Self::in_language).unwrap_or(&ENGLISH)
+    }
+
+    /// In this language, if there are words in it.
+    pub fn in_language(language: &Language) -> Option<&'static Self> {
+        [&WELSH, &ENGLISH].into_iter().find(|words| words.tag == language.primary())
     }
 
     /// The word for a grade.

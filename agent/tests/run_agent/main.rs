@@ -6,6 +6,8 @@ mod commands;
 mod crashes;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(target_os = "linux")]
+mod notices;
 mod reports;
 #[cfg(target_os = "linux")]
 mod supervisor;
