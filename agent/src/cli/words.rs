@@ -62,7 +62,7 @@ words! {
     not_in_order: "Not in order: {}", "Heb fod mewn trefn: {}";
     elsewhere: "More in the accounts of other users, which is not shown to you: {}",
         "Rhagor yng nghyfrifon defnyddwyr eraill, na chaiff ei ddangos i chi: {}";
-    prohibited: "{} is prohibited", "Gwaherddir {}";
+    prohibited: "{} is prohibited", "Mae {} wedi'i wahardd";
     unreviewed: "{} has not been reviewed", "Nid yw {} wedi'i adolygu";
     missing: "{} is required and missing", "Mae {} yn ofynnol, ac nid yw yma";
     rule_is: "(rule {}, severity {})", "(rheol {}, difrifoldeb {})";

@@ -111,7 +111,7 @@ fn a_notice_is_shown_once_for_a_finding_and_text_and_a_new_text_takes_its_place(
     assert_eq!(id(&second), id(&first), "the old one stays beside the new one: {second}");
     for part in [
         "summary: 'Neges gan yr adran TG'",
-        "body: 'Gwaherddir Telegram.\nNi chaniateir ef yma.\nDilëwch Telegram.",
+        "body: 'Mae Telegram wedi'i wahardd.\nNi chaniateir ef yma.\nDilëwch Telegram.",
     ] {
         assert!(second.contains(part), "{part:?} not in {second}");
     }
@@ -134,8 +134,10 @@ fn all_languages_are_shown_where_the_policy_wants_it() {
     let shown = desktop.shown();
     let both = "summary: 'Neges gan yr adran TG / A message from IT'";
     assert!(shown.contains(both), "{shown}");
-    let (welsh, english) =
-        (shown.find("Gwaherddir Telegram.\nNi chaniateir ef.\n"), shown.find("Telegram is prohibited.\n"));
+    let (welsh, english) = (
+        shown.find("Mae Telegram wedi'i wahardd.\nNi chaniateir ef.\n"),
+        shown.find("Telegram is prohibited.\n"),
+    );
     assert!(welsh.is_some() && welsh < english, "{shown}");
 }
 

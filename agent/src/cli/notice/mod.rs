@@ -10,7 +10,7 @@ use std::io;
 
 use clap::Args;
 use offchannel_shared::language::Language;
-use offchannel_shared::policy::Texts;
+use offchannel_shared::policy::{Rule, Texts};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
@@ -114,12 +114,12 @@ fn notices(findings: &[Finding], policy: &InForce, asked: &Asked<'_>) -> Vec<Not
     let all = &policy.bundle.policy;
     let with_notice = findings.iter().filter_map(|finding| {
         let rule = all.rule(&finding.rule).filter(|rule| !rule.notice.is_empty())?;
-        Some((finding, &rule.notice))
+        Some((finding, rule))
     });
-    with_notice.map(|(finding, texts)| notice(finding, texts, policy, asked)).collect()
+    with_notice.map(|(finding, rule)| notice(finding, rule, policy, asked)).collect()
 }
 
-fn notice(finding: &Finding, texts: &Texts, policy: &InForce, asked: &Asked<'_>) -> Notice {
+fn notice(finding: &Finding, rule: &Rule, policy: &InForce, asked: &Asked<'_>) -> Notice {
     let all = &policy.bundle.policy;
     let titles = told(policy, &all.notice.title, asked.languages);
     let titles: Vec<String> = titles.iter().map(|title| one_line(&title.text)).collect();
@@ -132,7 +132,7 @@ fn notice(finding: &Finding, texts: &Texts, policy: &InForce, asked: &Asked<'_>)
     });
     Notice {
         key: format!("{}/{}", finding.rule, finding.app),
-        digest: digest_of(&all.notice.title, texts, &finding.alternatives),
+        digest: digest_of(&all.notice.title, rule),
         name: finding.name.clone(),
         summary,
         body: blocks.collect::<Vec<_>>().join("\n\n"),
@@ -146,9 +146,9 @@ fn lines(text: &str) -> String {
 }
 
 /// Of what the policy says in all its languages: to change one's own language makes no new text.
-fn digest_of(title: &Texts, notice: &Texts, alternatives: &[String]) -> String {
+fn digest_of(title: &Texts, rule: &Rule) -> String {
     // Maps of texts can always be written.
-    let all = serde_json::to_vec(&(title, notice, alternatives)).unwrap_or_default();
+    let all = serde_json::to_vec(&(title, &rule.notice, &rule.alternatives)).unwrap_or_default();
     digest(&SHA256, &all).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -150,7 +150,7 @@ Anhawster         ers 2026-11-30T02:53:20Z: no route [2J to it
 Heb fod mewn trefn: 2
 Mae'r rheolau hyn i bawb.
 
-Gwaherddir Telegram (rheol no-telegram, difrifoldeb uchel)
+Mae Telegram wedi'i wahardd (rheol no-telegram, difrifoldeb uchel)
   canfuwyd        wedi'i osod: flatpak org.telegram.desktop 1.0, i bawb ar y ddyfais hon
   ers             2026-11-30T00:53:20Z
   pam             Ni chaniateir ef yn y gwaith.
