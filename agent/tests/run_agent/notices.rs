@@ -1,5 +1,6 @@
 //! What appears on a desktop, by a real notification service: once, in the policy's words, and nothing of others.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use crate::support::{Collector, Desktop, Device, Running, bundle, signing_key};
@@ -38,22 +39,28 @@ impl Prepared {
         let collector = Collector::start();
         collector.publish(bundle(1, RULES, &signing_key()));
         let device = Device::new(&collector);
-        let applications = device.path("root/home/alice/.local/share/applications");
-        std::fs::create_dir_all(&applications).unwrap();
+        let own = rustix::process::getuid().as_raw();
+        let passwd =
+            format!("alice:x:61001:61001::/home/alice:/bin/sh\nme:x:{own}:{own}::/home/me:/bin/sh\n");
+        std::fs::write(device.path("root/etc/passwd"), passwd).unwrap();
+        std::fs::create_dir_all(device.path("root/home/me/.local/share/applications")).unwrap();
         std::fs::create_dir_all(device.path("root/bin")).unwrap();
-        std::fs::write(device.path("root/etc/passwd"), "alice:x:61001:61001::/home/alice:/bin/sh\n").unwrap();
-        std::fs::write(device.path("root/bin/signal-desktop"), "").unwrap();
-        std::fs::set_permissions(
-            device.path("root/bin/signal-desktop"),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )
-        .unwrap();
-        let entry = "[Desktop Entry]\nType=Application\nName=Signal\nExec=/bin/signal-desktop\n";
-        std::fs::write(applications.join("signal-desktop.desktop"), entry).unwrap();
+        Self::install_for(&device, "alice", "signal-desktop");
         let agent = device.run();
         let prepared = Self { device, collector, _agent: agent };
         prepared.report(&["telegram-desktop"], &["signal", "telegram"]);
         prepared
+    }
+
+    /// Has a menu entry in a user's home, and the program that it starts.
+    fn install_for(device: &Device, user: &str, app: &str) {
+        let entries = device.path("root/home").join(user).join(".local/share/applications");
+        std::fs::create_dir_all(&entries).unwrap();
+        let program = device.path("root/bin").join(app);
+        std::fs::write(&program, "").unwrap();
+        std::fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+        let entry = format!("[Desktop Entry]\nType=Application\nName={app}\nExec=/bin/{app}\n");
+        std::fs::write(entries.join(format!("{app}.desktop")), entry).unwrap();
     }
 
     /// Has the agent report what is there from now on.
@@ -126,6 +133,17 @@ fn a_notice_is_shown_once_for_a_finding_and_text_and_a_new_text_takes_its_place(
 }
 
 #[test]
+fn what_is_in_one_s_own_home_is_shown_and_what_is_in_another_s_is_not() {
+    let Some(desktop) = Desktop::with_dunst() else { return };
+    let prepared = Prepared::new();
+    Prepared::install_for(&prepared.device, "me", "whatsapp");
+    prepared.report(&[], &["signal", "whatsapp"]);
+    assert_eq!(prepared.says(&desktop, "C"), "Shown: WhatsApp\n");
+    assert!(desktop.shown().contains("body: 'WhatsApp is prohibited.\n"));
+    assert!(!desktop.has_more());
+}
+
+#[test]
 fn all_languages_are_shown_where_the_policy_wants_it() {
     let Some(desktop) = Desktop::with_dunst() else { return };
     let prepared = Prepared::new();
@@ -180,6 +198,5 @@ fn a_damaged_memory_is_kept_aside_and_said() {
     assert!(said.contains("is kept as notices.json.damaged-1") && said.contains("Shown: Telegram"), "{said}");
     desktop.shown();
     assert_eq!(prepared.says(&desktop, "C"), "Nothing new to show; shown before: 1.\n");
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
