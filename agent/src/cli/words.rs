@@ -86,6 +86,38 @@ words! {
     exceptions_unknown: "Exceptions are kept at the collector: what you have one for is listed here all the same.",
         "Cedwir eithriadau yn y casglydd: rhestrir yma hefyd yr hyn y mae gennych eithriad ar ei gyfer.";
     explain: "What was sent from this device: {}", "Yr hyn a anfonwyd o'r ddyfais hon: {}";
+    // What was sent.
+    agent_does: "This agent looks for installed messaging apps, and reports those that the policy asks about.",
+        "Mae'r asiant hwn yn chwilio am apiau negeseua sydd wedi'u gosod, ac yn adrodd am y rhai y mae'r polisi'n gofyn amdanynt.";
+    references: "Users are told apart by references (u-...) that mean nothing off this device.",
+        "Gwahaniaethir rhwng defnyddwyr drwy gyfeirnodau (u-...) nad ydynt yn golygu dim oddi ar y ddyfais hon.";
+    sent: "Last sent, at {} to {}, exactly this:", "Anfonwyd ddiwethaf, {} i {}, yn union hyn:";
+    sent_without: "Last sent, at {} to {}, exactly this but for {} entries of other users, which are not shown to you:",
+        "Anfonwyd ddiwethaf, {} i {}, yn union hyn heblaw am {} o gofnodion defnyddwyr eraill, na chânt eu dangos i chi:";
+    sent_nothing: "Nothing has been sent from this device yet.", "Nid oes dim wedi'i anfon o'r ddyfais hon eto.";
+    the_collector: "the collector", "y casglydd";
+    would_carry: "A report made now, by what this account can see, would carry:",
+        "Byddai adroddiad a wneid nawr, yn ôl yr hyn y gall y cyfrif hwn ei weld, yn cynnwys:";
+    would_carry_nothing: "Nothing would be sent now: there is no policy that asks for anything.",
+        "Ni fyddai dim yn cael ei anfon nawr: nid oes polisi sy'n gofyn am ddim.";
+    owed: "Changes that the collector has not confirmed yet, and that go with it: {}",
+        "Newidiadau nad yw'r casglydd wedi'u cadarnhau eto, ac sy'n mynd gydag ef: {}";
+    appeared: "appeared", "wedi ymddangos";
+    disappeared: "disappeared", "wedi diflannu";
+    lost: "Older changes that did not fit, of which only the number goes: {}",
+        "Newidiadau hŷn nad oedd lle iddynt, na chaiff ond eu nifer ei anfon: {}";
+    never: "Never read, whatever the policy says:", "Ni ddarllenir byth, beth bynnag a ddywed y polisi:";
+    never_messages: "messages, calls, voice or video", "negeseuon, galwadau, llais na fideo";
+    never_contacts: "contacts, accounts, phone numbers or nicknames of any app",
+        "cysylltiadau, cyfrifon, rhifau ffôn na llysenwau unrhyw ap";
+    never_files: "files that were sent, received or saved", "ffeiliau a anfonwyd, a dderbyniwyd neu a gadwyd";
+    never_screen: "what is typed or shown on the screen", "yr hyn a deipir neu a ddangosir ar y sgrin";
+    never_browsing: "browsing history, bookmarks, cookies or passwords",
+        "hanes pori, nodau tudalen, cwcis na chyfrineiriau";
+    never_traffic: "network traffic or addresses that are visited",
+        "traffig rhwydwaith na chyfeiriadau yr ymwelir â nhw";
+    never_place: "where the device is", "lleoliad y ddyfais";
+    never_use: "how long or how often an app is used", "am ba hyd na pha mor aml y defnyddir ap";
     // Grades.
     running: "running", "yn rhedeg";
     installed: "installed", "wedi'i osod";
@@ -109,6 +141,20 @@ impl Words {
     /// In this language, if there are words in it.
     pub fn in_language(language: &Language) -> Option<&'static Self> {
         [&WELSH, &ENGLISH].into_iter().find(|words| words.tag == language.primary())
+    }
+
+    /// What the agent never reads, whatever a policy says: there is no code for it.
+    pub fn never_read(&self) -> [&'static str; 8] {
+        [
+            self.never_messages,
+            self.never_contacts,
+            self.never_files,
+            self.never_screen,
+            self.never_browsing,
+            self.never_traffic,
+            self.never_place,
+            self.never_use,
+        ]
     }
 
     /// The word for a grade.

@@ -154,6 +154,8 @@ fn explain_shows_the_report_as_sent_but_for_what_is_in_other_people_s_homes() {
         assert!(explained["never_read"].as_array().unwrap().len() > 5);
     }
     let text = String::from_utf8(shared.call(NOBODY, &["explain"]).stdout).unwrap();
+    assert!(text.contains("heblaw am 2 o gofnodion") && text.contains("negeseuon, galwadau"), "{text}");
+    let text = String::from_utf8(shared.call(NOBODY, &["explain", "--lang", "en"]).stdout).unwrap();
     assert!(text.contains("exactly this but for 2 entries of other users"), "{text}");
     let whole = shared.json(0, "explain");
     assert_eq!(whole["last_sent"]["report"], serde_json::to_value(&shared.report).unwrap());
