@@ -7,11 +7,10 @@ use std::io;
 use clap::Args;
 use jiff::Timestamp;
 use offchannel_shared::inventory::{Change, Sighting};
-use offchannel_shared::language::Language;
 use offchannel_shared::wire::ReportRequest;
 use serde::Serialize;
 
-use super::options::{ConfigArgs, Format, host, json};
+use super::options::{ConfigArgs, Format, LangArgs, host, json};
 use super::view::View;
 use super::viewer::Viewer;
 use super::words::{Words, fill, one_line};
@@ -28,9 +27,8 @@ pub struct ExplainArgs {
     /// How to answer.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// The language to answer in, cy or en [default: that of $LC_ALL, $LC_MESSAGES, $LANG, $LANGUAGE]
-    #[arg(long, value_name = "TAG")]
-    lang: Option<Language>,
+    #[command(flatten)]
+    lang: LangArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -60,7 +58,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn io::Write, clock: &Clock) -> Result
     let view = View::of(&config)?;
     let (session, host) = (Session::read(), host(&config));
     let viewer = Viewer::of(&host, &config.state_dir, &session);
-    let words = Words::for_languages(args.lang.as_ref().map_or(&session.languages, std::slice::from_ref));
+    let words = Words::for_languages(&args.lang.or_of(&session));
     let record = view.record.as_ref();
     let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
     let last_sent = record.and_then(|record| record.sent.as_ref()).map(|sent| {

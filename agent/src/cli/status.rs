@@ -5,13 +5,12 @@ use std::io;
 use clap::Args;
 use jiff::Timestamp;
 use offchannel_shared::inventory::{Health, Scope, SourceHealth};
-use offchannel_shared::language::Language;
 use offchannel_shared::policy::{Breach, Texts};
 use serde::Serialize;
 
 use super::columns::labelled;
 use super::findings::{Asked, Finding, Told, findings, told};
-use super::options::{ConfigArgs, Format, host, json};
+use super::options::{ConfigArgs, Format, LangArgs, host, json};
 use super::view::View;
 use super::viewer::Viewer;
 use super::words::{Words, fill, one_line};
@@ -27,9 +26,8 @@ pub struct StatusArgs {
     /// How to answer.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// The language to answer in, such as cy or en-GB [default: that of $LC_ALL, $LC_MESSAGES, $LANG, $LANGUAGE]
-    #[arg(long, value_name = "TAG")]
-    lang: Option<Language>,
+    #[command(flatten)]
+    lang: LangArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -74,7 +72,7 @@ pub fn run(args: &StatusArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<
     let (config, _) = args.config.load()?;
     let view = View::of(&config)?;
     let (session, host) = (Session::read(), host(&config));
-    let languages = args.lang.clone().map_or_else(|| session.languages.clone(), |lang| vec![lang]);
+    let languages = args.lang.or_of(&session);
     let viewer = Viewer::of(&host, &config.state_dir, &session);
     let asked = Asked {
         viewer: &viewer,

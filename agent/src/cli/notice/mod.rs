@@ -9,13 +9,12 @@ mod shown;
 use std::io;
 
 use clap::Args;
-use offchannel_shared::language::Language;
 use offchannel_shared::policy::{Rule, Texts};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
 use super::findings::{Asked, Finding, findings, told};
-use super::options::{ConfigArgs, Format, host, json};
+use super::options::{ConfigArgs, Format, LangArgs, host, json};
 use super::status::heading;
 use super::view::View;
 use super::viewer::Viewer;
@@ -42,9 +41,8 @@ pub struct NoticeArgs {
     /// How to answer.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// The language of the notices, such as cy or en-GB [default: that of $LC_ALL, $LC_MESSAGES, $LANG, $LANGUAGE]
-    #[arg(long, value_name = "TAG")]
-    lang: Option<Language>,
+    #[command(flatten)]
+    lang: LangArgs,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -81,7 +79,7 @@ pub fn run(args: &NoticeArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<
     let (config, _) = args.config.load()?;
     let view = View::of(&config)?;
     let (session, host) = (Session::read(), host(&config));
-    let languages = args.lang.clone().map_or_else(|| session.languages.clone(), |lang| vec![lang]);
+    let languages = args.lang.or_of(&session);
     let outcome = match (&view.record, &view.policy) {
         (Some(_), Some(policy)) if !policy.bundle.policy.notice.desktop => {
             Outcome { nothing: Some("the policy wants no notices on the desktop"), ..Outcome::default() }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use offchannel_shared::device::{Ownership, Placement, Platform};
 use offchannel_shared::ids::{AppId, DeviceId, Epoch};
 use offchannel_shared::inventory::{Grade, Inventory, Sighting, Unlisted};
+use offchannel_shared::language::Language;
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::{BUNDLE_SCHEMA, Bundle, parse};
 
