@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::words::one_line;
+
 /// Writes rows with every column as wide as its widest cell; the last column is not padded.
 pub fn columns<const N: usize>(out: &mut dyn io::Write, rows: &[[String; N]]) -> io::Result<()> {
     let mut widths = [0; N];
@@ -21,9 +23,35 @@ pub fn columns<const N: usize>(out: &mut dyn io::Write, rows: &[[String; N]]) ->
     Ok(())
 }
 
+/// Writes values behind their labels, which take the room of the longest; the lines of a value stand below each other.
+/// A label that was written just before is not repeated. What a terminal would take for orders is left out.
+pub fn labelled(out: &mut dyn io::Write, indent: &str, rows: &[(&str, String)]) -> io::Result<()> {
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
+    let mut before = "";
+    for (label, value) in rows {
+        let mut shown = if *label == before { "" } else { label };
+        before = label;
+        for line in value.lines() {
+            writeln!(out, "{indent}{shown:width$}  {}", one_line(line))?;
+            shown = "";
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::columns;
+    use super::{columns, labelled};
+
+    #[test]
+    fn labels_are_written_once_and_lines_stand_below_each_other() {
+        let mut out = Vec::new();
+        let rows =
+            [("pam", "un\ndau".to_owned()), ("pam", "tri \x1b[2J".to_owned()), ("canfuwyd", "x".to_owned())];
+        labelled(&mut out, " ", &rows).unwrap();
+        let expected = " pam       un\n           dau\n           tri  [2J\n canfuwyd  x\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 
     #[test]
     fn columns_are_aligned_by_characters() {

@@ -5,6 +5,9 @@ mod check_config;
 mod columns;
 mod enrol;
 mod explain;
+mod findings;
+#[cfg(target_os = "linux")]
+mod notice;
 mod options;
 mod place;
 mod run;
@@ -12,6 +15,8 @@ mod scan;
 mod sources;
 mod status;
 mod view;
+mod viewer;
+mod words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -50,6 +55,9 @@ enum Command {
     Status(status::StatusArgs),
     /// Show exactly what was sent, what would be sent now, and what is never read.
     Explain(explain::ExplainArgs),
+    /// Show the notices of the policy on this desktop, each once; for the user's own session.
+    #[cfg(target_os = "linux")]
+    Notice(notice::NoticeArgs),
     /// Show where the agent looks, and whether it can.
     Sources(sources::SourcesArgs),
     /// Ask the catalogue of apps.
@@ -79,6 +87,14 @@ enum CliError {
     Place(#[from] place::PlaceError),
     #[error(transparent)]
     Catalogue(#[from] catalogue::CatalogueError),
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Desktop(#[from] notice::DesktopError),
+    #[cfg(target_os = "linux")]
+    #[error(
+        "cannot remember which notices were shown: neither XDG_STATE_HOME nor HOME is set, so none is shown"
+    )]
+    NoHome,
     #[error("server.url is not set: write it into {}, or give --server-url", crate::config::DEFAULT_PATH)]
     NoServer,
     #[error("cannot start the runtime")]
@@ -132,6 +148,8 @@ fn dispatch(command: Command, out: &mut dyn io::Write, clock: &Clock) -> Result<
         Command::Enrol(args) => enrol::run(&args, out, clock),
         Command::Status(args) => status::run(&args, out, clock),
         Command::Explain(args) => explain::run(&args, out, clock),
+        #[cfg(target_os = "linux")]
+        Command::Notice(args) => notice::run(&args, out, clock),
         Command::CheckConfig(args) => check_config::run(&args, out),
     }
 }

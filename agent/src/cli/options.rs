@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use offchannel_shared::device::Platform;
+use offchannel_shared::language::Language;
 use serde::Serialize;
 
 use super::CliError;
-use crate::config::{Config, ConfigError, DEFAULT_PATH, Environment, Layer, Places, Problem, Resolved};
+use crate::config::{
+    Config, ConfigError, DEFAULT_PATH, Environment, Layer, Places, Problem, Resolved, Session,
+};
 use crate::platform::filesystem;
 use crate::scan::host::Host;
 
@@ -64,6 +67,21 @@ impl ConfigArgs {
         let resolved = self.resolve();
         let warnings = if resolved.is_usable() { resolved.problems.clone() } else { Vec::new() };
         Ok((resolved.config()?, warnings))
+    }
+}
+
+/// In which language a command speaks.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LangArgs {
+    /// The language to speak, such as cy or en-GB [default: that of $LC_ALL, $LC_MESSAGES, $LANG, $LANGUAGE]
+    #[arg(long, value_name = "TAG")]
+    lang: Option<Language>,
+}
+
+impl LangArgs {
+    /// The languages that are wanted, the most wanted first.
+    pub fn or_of(&self, session: &Session) -> Vec<Language> {
+        self.lang.clone().map_or_else(|| session.languages.clone(), |lang| vec![lang])
     }
 }
 

@@ -1,22 +1,23 @@
-//! `status`: whom this device reports to, and what of it is not in order.
+//! `status`: whom this device reports to, what of it is not in order, and what its user can do.
 
 use std::io;
 
 use clap::Args;
 use jiff::Timestamp;
-use offchannel_shared::catalogue::Catalogue;
-use offchannel_shared::device::Platform;
-use offchannel_shared::ids::AppId;
-use offchannel_shared::inventory::{Health, Sighting, SourceHealth};
-use offchannel_shared::policy::{Breach, Judged, Rule, Subject, evaluate};
+use offchannel_shared::inventory::{Health, Scope, SourceHealth};
+use offchannel_shared::policy::{Breach, Texts};
 use serde::Serialize;
 
-use super::options::{ConfigArgs, Format, host, json};
+use super::columns::labelled;
+use super::findings::{Asked, Finding, Told, findings, told};
+use super::options::{ConfigArgs, Format, LangArgs, host, json};
 use super::view::View;
+use super::viewer::Viewer;
+use super::words::{Words, fill, one_line};
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
-use crate::run::InForce;
-use crate::state::{Record, Trouble};
+use crate::config::Session;
+use crate::state::Trouble;
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -26,12 +27,16 @@ pub struct StatusArgs {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]
+    lang: LangArgs,
+    #[command(flatten)]
     config: ConfigArgs,
 }
 
 #[derive(Debug, Serialize)]
 struct Status {
     schema: u32,
+    /// Of what is not the policy's own words.
+    language: &'static str,
     enrolled: bool,
     device_id: Option<String>,
     server: Option<String>,
@@ -42,6 +47,8 @@ struct Status {
     acknowledged: bool,
     trouble: Option<Trouble>,
     findings: Vec<Finding>,
+    /// How many findings are in the accounts of others, who are not the business of whoever asks.
+    findings_elsewhere: usize,
     sources: Vec<SourceHealth>,
 }
 
@@ -49,205 +56,192 @@ struct Status {
 struct PolicyRow {
     version: u64,
     name: String,
+    /// When the collector signed it, in this form.
+    issued_at: Timestamp,
     expires_at: Timestamp,
     expired: bool,
     refused: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Finding {
-    app: String,
-    name: String,
-    rule: String,
-    breach: &'static str,
-    severity: &'static str,
-    grace: String,
-    reason: String,
-    /// Names, for people.
-    alternatives: Vec<String>,
-    since: Option<Timestamp>,
-    sightings: Vec<Sighting>,
-    what_to_do: String,
+    /// What the policy tells users: heading, what goes for every finding, how to ask for an exception.
+    title: Vec<Told>,
+    text: Vec<Told>,
+    exceptions: Vec<Told>,
 }
 
 /// Shows the status.
 pub fn run(args: &StatusArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
     let (config, _) = args.config.load()?;
     let view = View::of(&config)?;
-    let status = status(&view, host(&config).platform(), clock.now());
+    let (session, host) = (Session::read(), host(&config));
+    let languages = args.lang.or_of(&session);
+    let viewer = Viewer::of(&host, &config.state_dir, &session);
+    let asked = Asked {
+        viewer: &viewer,
+        languages: &languages,
+        words: Words::for_languages(&languages),
+        platform: host.platform(),
+        now: clock.now(),
+    };
+    let status = status(&view, &asked);
     match args.format {
         Format::Json => json(out, &status)?,
-        Format::Table => table(out, &status).map_err(CliError::Output)?,
+        Format::Table => table(out, &status, &asked).map_err(CliError::Output)?,
     }
     Ok(0)
 }
 
-fn status(view: &View, platform: Platform, now: Timestamp) -> Status {
+fn status(view: &View, asked: &Asked<'_>) -> Status {
     let record = view.record.as_ref();
     let enrolment = record.and_then(|record| record.enrolment.as_ref());
-    let findings = match (record, &view.policy) {
-        (Some(record), Some(policy)) => findings(record, policy, platform, now),
-        _ => Vec::new(),
+    let (findings, findings_elsewhere) = match (record, &view.policy) {
+        (Some(record), Some(policy)) => findings(record, policy, asked),
+        _ => (Vec::new(), 0),
     };
+    let policy = view.policy.as_ref().map(|policy| {
+        let (bundle, notice) = (&policy.bundle, &policy.bundle.policy.notice);
+        let told = |texts: &Texts| told(policy, texts, asked.languages);
+        PolicyRow {
+            version: bundle.version,
+            name: bundle.policy.name.clone(),
+            issued_at: bundle.issued_at,
+            expires_at: bundle.expires_at,
+            expired: bundle.expires_at <= asked.now,
+            refused: record.and_then(|record| record.policy_refused.clone()),
+            title: told(&notice.title),
+            text: told(&notice.text),
+            exceptions: told(&notice.exceptions),
+        }
+    });
     Status {
         schema: 1,
+        language: asked.words.tag,
         enrolled: enrolment.is_some(),
         device_id: enrolment.map(|enrolment| enrolment.device_id.to_string()),
         server: enrolment.map(|enrolment| enrolment.server.clone()),
-        policy: view.policy.as_ref().map(|policy| PolicyRow {
-            version: policy.bundle.version,
-            name: policy.bundle.policy.name.clone(),
-            expires_at: policy.bundle.expires_at,
-            expired: policy.bundle.expires_at <= now,
-            refused: record.and_then(|record| record.policy_refused.clone()),
-        }),
+        policy,
         last_contact: record.and_then(|record| record.last_contact),
         revision: record.map_or(0, |record| record.revision),
         acknowledged: record.is_some_and(|record| record.revision > 0 && record.is_acknowledged()),
         trouble: record.and_then(|record| record.trouble.clone()),
         findings,
+        findings_elsewhere,
         sources: record.map(|record| record.inventory.sources.clone()).unwrap_or_default(),
     }
 }
 
-/// Judges what was found last by the policy in force. Exceptions are granted at the collector and not
-/// known here.
-fn findings(record: &Record, policy: &InForce, platform: Platform, now: Timestamp) -> Vec<Finding> {
-    let bundle = &policy.bundle;
-    let subject =
-        Subject { platform, placement: &bundle.placement, inventory: &record.inventory, exceptions: &[] };
-    let judged = evaluate(&bundle.policy, &policy.catalogue, &subject, now).judged;
-    judged.into_iter().map(|judged| finding(record, policy, judged)).collect()
-}
-
-fn finding(record: &Record, policy: &InForce, judged: Judged) -> Finding {
-    let catalogue: &Catalogue = &policy.catalogue;
-    let rule = policy.bundle.policy.rule(&judged.rule);
-    let named = |app: &AppId| catalogue.app(app.as_str()).map(|app| app.name.to_string());
-    let own_name = |app: &AppId| {
-        record.inventory.unlisted.iter().find(|unlisted| unlisted.app == *app).and_then(|u| u.name.clone())
-    };
-    let name = named(&judged.app).or_else(|| own_name(&judged.app)).unwrap_or_else(|| judged.app.to_string());
-    let alternatives: Vec<String> = rule
-        .map(|rule| {
-            rule.alternatives.iter().map(|app| named(app).unwrap_or_else(|| app.to_string())).collect()
-        })
-        .unwrap_or_default();
-    let what_to_do = what_to_do(judged.breach, &name, rule, &alternatives);
-    Finding {
-        app: judged.app.to_string(),
-        name,
-        rule: judged.rule.to_string(),
-        breach: match judged.breach {
-            Breach::Prohibited => "prohibited",
-            Breach::Unreviewed => "unreviewed",
-            Breach::RequiredMissing => "required-missing",
-        },
-        severity: judged.severity.as_str(),
-        grace: judged.grace.to_string(),
-        reason: rule.map(|rule| rule.reason.clone()).unwrap_or_default(),
-        alternatives,
-        since: record.first_seen.get(&judged.app).copied(),
-        sightings: record.inventory.sightings.iter().filter(|s| s.app == judged.app).cloned().collect(),
-        what_to_do,
-    }
-}
-
-fn what_to_do(breach: Breach, name: &str, rule: Option<&Rule>, alternatives: &[String]) -> String {
-    match breach {
-        Breach::RequiredMissing => format!("Install {name}."),
-        Breach::Unreviewed => {
-            format!(
-                "Nobody has decided about {name} yet. Ask those who look after this device whether you may use it."
-            )
-        }
-        Breach::Prohibited => {
-            let records = if rule.is_some_and(|rule| rule.records_step) {
-                "First copy business records out of it into the records system. "
-            } else {
-                ""
-            };
-            let instead = if alternatives.is_empty() {
-                String::new()
-            } else {
-                format!(" Use {} instead.", alternatives.join(" or "))
-            };
-            format!("{records}Remove {name}.{instead}")
-        }
-    }
-}
-
-fn table(out: &mut dyn io::Write, status: &Status) -> io::Result<()> {
+fn table(out: &mut dyn io::Write, status: &Status, asked: &Asked<'_>) -> io::Result<()> {
+    let words = asked.words;
     let (Some(device), Some(server)) = (&status.device_id, &status.server) else {
-        return writeln!(
-            out,
-            "This device is not enrolled, and nothing is reported.\nEnrol it with: offchannel-agent enrol --token-file FILE"
-        );
+        let enrol = fill(words.enrol_with, &["offchannel-agent enrol --token-file FILE"]);
+        return writeln!(out, "{}\n{enrol}", words.not_enrolled);
     };
-    writeln!(out, "Device        {device}")?;
-    writeln!(out, "Collector     {server}")?;
-    match &status.policy {
-        Some(policy) => {
-            let expired = if policy.expired { ", expired and still in force" } else { "" };
-            writeln!(out, "Policy        {}, version {}{expired}", policy.name, policy.version)?;
-            if let Some(refused) = &policy.refused {
-                writeln!(out, "              {refused}")?;
-            }
-        }
-        None => writeln!(out, "Policy        none yet; nothing is reported before one comes")?,
-    }
-    match status.last_contact {
-        Some(at) => writeln!(
-            out,
-            "Last contact  {at} (as of the last change; a running agent keeps the newest in memory)"
-        )?,
-        None => writeln!(out, "Last contact  none that was saved")?,
-    }
-    match (status.revision, status.acknowledged) {
-        (0, _) => writeln!(out, "Reported      nothing yet")?,
-        (_, true) => writeln!(out, "Reported      everything that was found")?,
-        (_, false) => {
-            writeln!(out, "Reported      not the newest state; it follows as soon as the collector answers")?
-        }
-    }
+    let mut rows = vec![(words.device, device.clone()), (words.collector, server.clone())];
+    rows.push((words.policy, policy(words, status.policy.as_ref())));
+    let contact = status.last_contact.map(|at| fill(words.contact_saved, &[&at.to_string()]));
+    rows.push((words.last_contact, contact.unwrap_or_else(|| words.contact_none.to_owned())));
+    let reported = match (status.revision, status.acknowledged) {
+        (0, _) => words.reported_nothing,
+        (_, true) => words.reported_all,
+        (_, false) => words.reported_part,
+    };
+    rows.push((words.reported, reported.to_owned()));
     if let Some(trouble) = &status.trouble {
-        writeln!(out, "Trouble       since {}: {}", trouble.since, trouble.what)?;
+        rows.push((
+            words.trouble,
+            fill(words.trouble_since, &[&trouble.since.to_string(), &one_line(&trouble.what)]),
+        ));
     }
     for source in status.sources.iter().filter(|source| !matches!(source.health, Health::Ok | Health::Absent))
     {
-        writeln!(out, "Source        {}: {}", source.source, source.health)?;
+        rows.push((words.source, one_line(&format!("{}: {}", source.source, source.health))));
     }
+    labelled(out, "", &rows)?;
     writeln!(out)?;
-    if status.revision == 0 || status.policy.is_none() {
-        return writeln!(out, "Nothing has been judged yet.");
+    let Some(policy) = status.policy.as_ref().filter(|_| status.revision > 0) else {
+        return writeln!(out, "{}", words.nothing_judged);
+    };
+    match (status.findings.len(), status.findings_elsewhere) {
+        (0, 0) => writeln!(out, "{}", words.all_in_order)?,
+        (0, _) => writeln!(out, "{}", words.own_in_order)?,
+        (count, _) => {
+            writeln!(out, "{}", fill(words.not_in_order, &[&count.to_string()]))?;
+            texts(out, "", &policy.text)?;
+        }
     }
-    if status.findings.is_empty() {
-        return writeln!(out, "Nothing on this device is against the policy.");
+    for found in &status.findings {
+        finding(out, found, asked)?;
     }
-    writeln!(out, "Not in order: {}", status.findings.len())?;
-    for finding in &status.findings {
-        writeln!(out)?;
-        let what = match finding.breach {
-            "required-missing" => "is required and missing",
-            "unreviewed" => "has not been reviewed",
-            _ => "is prohibited",
+    if status.findings_elsewhere > 0 {
+        writeln!(out, "\n{}", fill(words.elsewhere, &[&status.findings_elsewhere.to_string()]))?;
+    }
+    if !status.findings.is_empty() {
+        writeln!(out, "\n{}", words.ask)?;
+        match policy.exceptions.is_empty() {
+            true => writeln!(out, "  {}", words.ask_keepers)?,
+            false => texts(out, "  ", &policy.exceptions)?,
+        }
+        writeln!(out, "  {}", words.exceptions_unknown)?;
+    }
+    writeln!(out, "\n{}", fill(words.explain, &["offchannel-agent explain"]))
+}
+
+fn policy(words: &Words, policy: Option<&PolicyRow>) -> String {
+    let Some(policy) = policy else { return words.policy_none.to_owned() };
+    let template = if policy.expired { words.policy_expired } else { words.policy_is };
+    let (version, expires) = (policy.version.to_string(), policy.expires_at.to_string());
+    let mut text = fill(template, &[&one_line(&policy.name), &version, &expires]);
+    if let Some(refused) = &policy.refused {
+        text.push('\n');
+        text.push_str(&one_line(refused));
+    }
+    text
+}
+
+fn finding(out: &mut dyn io::Write, finding: &Finding, asked: &Asked<'_>) -> io::Result<()> {
+    let words = asked.words;
+    let what = heading(words, finding);
+    let rule = fill(words.rule_is, &[finding.rule.as_str(), words.severity(finding.severity)]);
+    writeln!(out, "\n{what} {rule}")?;
+    let mut rows = Vec::new();
+    let sightings =
+        finding.sightings.iter().map(|s| (s.grade, &s.identifier, &s.version, &s.scope, &s.source));
+    let unlisted = finding.unlisted.iter().map(|u| (u.grade, &u.identifier, &u.version, &u.scope, &u.source));
+    for (grade, identifier, version, scope, source) in sightings.chain(unlisted) {
+        let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let place = match (scope, asked.viewer) {
+            (Scope::System, _) => words.for_everybody.to_owned(),
+            (Scope::User(_), Viewer::User(_)) => words.own_account.to_owned(),
+            (Scope::User(user), Viewer::Keeper) => fill(words.other_account, &[user]),
         };
-        writeln!(out, "{} {what} (rule {}, severity {})", finding.name, finding.rule, finding.severity)?;
-        for sighting in &finding.sightings {
-            let version = sighting.version.as_deref().unwrap_or("-");
-            writeln!(
-                out,
-                "  found       {} {} {version} {} ({})",
-                sighting.source, sighting.identifier, sighting.grade, sighting.scope
-            )?;
-        }
-        if let Some(since) = finding.since {
-            writeln!(out, "  since       {since}")?;
-        }
-        if !finding.reason.is_empty() {
-            writeln!(out, "  why         {}", finding.reason)?;
-        }
-        writeln!(out, "  what to do  {}", finding.what_to_do)?;
+        let grade = words.grade(grade);
+        rows.push((words.found, one_line(&format!("{grade}: {source} {identifier}{version}, {place}"))));
+    }
+    if let Some(since) = finding.since {
+        rows.push((words.since, since.to_string()));
+    }
+    if let Some(end) = finding.grace_ends {
+        rows.push((words.grace, fill(words.grace_until, &[&end.to_string()])));
+    }
+    rows.extend(finding.why().map(|why| (words.why, why.to_owned())));
+    rows.push((words.to_do, one_line(&finding.what_to_do(words))));
+    labelled(out, "  ", &rows)
+}
+
+/// What a finding is, in a few words.
+pub fn heading(words: &Words, finding: &Finding) -> String {
+    let what = match finding.kind {
+        Breach::Prohibited => words.prohibited,
+        Breach::Unreviewed => words.unreviewed,
+        Breach::RequiredMissing => words.missing,
+    };
+    fill(what, &[&one_line(&finding.name)])
+}
+
+fn texts(out: &mut dyn io::Write, indent: &str, texts: &[Told]) -> io::Result<()> {
+    for line in texts.iter().flat_map(|told| told.text.lines()) {
+        writeln!(out, "{indent}{}", one_line(line))?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

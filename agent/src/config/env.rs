@@ -56,6 +56,12 @@ impl FromIterator<(String, String)> for Environment {
     }
 }
 
+/// A variable that is set to something, if it is text.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

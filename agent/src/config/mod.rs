@@ -14,6 +14,7 @@ mod policies;
 mod preferences;
 mod resolve;
 mod server_url;
+mod session;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub use policies::{Branch, KEY as POLICIES_KEY};
 pub use preferences::DOMAIN as PREFERENCES_DOMAIN;
 pub use resolve::{Resolved, Setting, Written, resolve};
 pub use server_url::{ServerUrl, ServerUrlError};
+pub use session::Session;
 
 /// What the agent runs with.
 #[derive(Debug, Clone, PartialEq, Eq)]

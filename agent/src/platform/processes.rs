@@ -81,6 +81,18 @@ pub fn is_root() -> bool {
     false
 }
 
+/// The number of the user whom this process belongs to; `None` where users have no numbers.
+#[cfg(unix)]
+pub fn own_uid() -> Option<u32> {
+    Some(rustix::process::getuid().as_raw())
+}
+
+/// The number of the user whom this process belongs to; `None` where users have no numbers.
+#[cfg(not(unix))]
+pub fn own_uid() -> Option<u32> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -217,7 +217,11 @@ impl Folder {
         }
     }
 
-    fn load<T: DeserializeOwned>(
+    /// Reads a file of ours; one that is damaged, or not `valid`, is set aside.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn load<T: DeserializeOwned>(
         &self,
         name: &str,
         valid: impl Fn(&T) -> bool,
@@ -231,7 +235,11 @@ impl Folder {
         }
     }
 
-    fn save(&self, name: &'static str, access: Access, value: &impl Serialize) -> Result<(), StateError> {
+    /// Replaces a file of ours.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn save(&self, name: &'static str, access: Access, value: &impl Serialize) -> Result<(), StateError> {
         let bytes = serde_json::to_vec(value).map_err(|cause| StateError::Encode(name, cause))?;
         self.write(name, access, &bytes)
     }

@@ -6,6 +6,8 @@ mod commands;
 mod crashes;
 #[cfg(target_os = "linux")]
 mod memory;
+#[cfg(target_os = "linux")]
+mod notices;
 mod privacy;
 mod reports;
 #[cfg(target_os = "linux")]
@@ -13,3 +15,5 @@ mod settings;
 #[cfg(target_os = "linux")]
 mod supervisor;
 mod support;
+#[cfg(target_os = "linux")]
+mod users;

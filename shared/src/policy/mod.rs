@@ -5,7 +5,9 @@
 
 mod bundle;
 mod evaluate;
+mod notice;
 mod parse;
+mod parse_notice;
 mod problem;
 mod read;
 
@@ -17,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bundle::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, BundleError};
 pub use evaluate::{Breach, Evaluation, Exception, Judged, Subject, UNREVIEWED_RULE, evaluate};
+pub use notice::{LANGUAGES_MAX, NOTICE_MAX, Notice, Show, TITLE_MAX, Texts};
 pub use parse::{Parsed, parse};
 pub use problem::{Level, Problem, Problems};
 
@@ -137,6 +140,9 @@ pub struct Policy {
     pub check_in_every: Span,
     /// What happens to messaging apps that no rule names.
     pub unreviewed: Unreviewed,
+    /// What users are told.
+    #[serde(default, skip_serializing_if = "notice::is_default")]
+    pub notice: Notice,
     /// The rules, in the order that decides.
     pub rules: Vec<Rule>,
     /// The organisation's own catalogue entries.
@@ -172,9 +178,12 @@ pub struct Rule {
     pub severity: Severity,
     /// Time between a finding's start and the moment it counts as a breach.
     pub grace: Span,
-    /// Why, in words that the device's user is shown.
+    /// Why, in one language: for those who work on alerts, and for the device's user where there is no notice.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What the device's user is told about a finding.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub notice: Texts,
     /// What to use instead.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<AppId>,

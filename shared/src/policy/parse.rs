@@ -8,6 +8,8 @@ use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::notice::{NOTICE_MAX, Notice};
+use super::parse_notice::{read_notice, read_texts};
 use super::problem::{Level, Problem, Problems};
 use super::read::{Keys, Report, describe};
 use super::{POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
@@ -75,9 +77,10 @@ fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Opti
         keys.word(report, "unreviewed", &Unreviewed::ALL, Unreviewed::as_str).unwrap_or_default();
     let apps = read_apps(report, &mut keys);
     let catalogue = Catalogue::with_overlay(&apps).unwrap_or_default();
+    let notice = read_notice(report, &mut keys);
     let mut rules: Vec<Rule> = Vec::new();
     for mut table in keys.tables(report, "rule") {
-        let rule = read_rule(report, &mut table, &catalogue);
+        let rule = read_rule(report, &mut table, &catalogue, &notice);
         if let Some(rule) = rule {
             if rules.iter().any(|seen| seen.id == rule.id) {
                 let at = table.take("id").map_or(table.at.clone(), Spanned::span);
@@ -97,7 +100,7 @@ fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Opti
     }
     keys.finish(report);
     let name = name?;
-    Some(Policy { schema: POLICY_SCHEMA, name, stale_after, check_in_every, unreviewed, rules, apps })
+    Some(Policy { schema: POLICY_SCHEMA, name, stale_after, check_in_every, unreviewed, notice, rules, apps })
 }
 
 fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {
@@ -112,7 +115,12 @@ fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {
     }
 }
 
-fn read_rule(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catalogue) -> Option<Rule> {
+fn read_rule(
+    report: &mut Report<'_>,
+    keys: &mut Keys<'_, '_>,
+    catalogue: &Catalogue,
+    all: &Notice,
+) -> Option<Rule> {
     let at = keys.at.clone();
     let id = keys.parsed::<RuleId>(report, "id");
     let id_at = id.as_ref().map_or(at.clone(), Spanned::span);
@@ -142,7 +150,7 @@ fn read_rule(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catal
             "missing; a required rule names the apps of which one must be there",
         );
     } else if !selects {
-        report.error(at, keys.name("apps"), "missing; a rule names apps, networks or kinds");
+        report.error(at.clone(), keys.name("apps"), "missing; a rule names apps, networks or kinds");
     }
     let scope = read_where(report, keys);
     let grades = keys.words(report, "grades", &Grade::ALL, Grade::as_str);
@@ -150,6 +158,11 @@ fn read_rule(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catal
     let severity = keys.word(report, "severity", &Severity::ALL, Severity::as_str).unwrap_or_default();
     let grace = keys.parsed(report, "grace").map(Spanned::into_inner).unwrap_or_default();
     let reason = keys.text(report, "reason").map(Spanned::into_inner).unwrap_or_default();
+    let notice = read_texts(report, keys, "notice", NOTICE_MAX, &all.languages);
+    if verdict == Some(Verdict::Allowed) && !notice.is_empty() {
+        let at = keys.take("notice").map_or(at.clone(), Spanned::span);
+        report.warning(at, keys.name("notice"), "nobody is shown it: what is allowed is no finding");
+    }
     let alternatives = known_apps(report, keys, "alternatives", catalogue);
     let records_step = keys.boolean(report, "records_step").unwrap_or_default();
     let verdict = verdict?;
@@ -166,6 +179,7 @@ fn read_rule(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catal
         severity,
         grace,
         reason,
+        notice,
         alternatives,
         records_step,
     })

@@ -216,7 +216,7 @@ impl<'t, 'i> Keys<'t, 'i> {
     }
 
     /// Reports every key that nobody took.
-    pub(super) fn finish(self, report: &mut Report<'_>) {
+    pub(super) fn finish(&self, report: &mut Report<'_>) {
         for (name, _) in self.table.iter() {
             let key = name.get_ref().as_ref();
             if !self.known.contains(&key) {

@@ -81,6 +81,8 @@ impl Device {
     pub fn command(&self, command: &str) -> Command {
         let mut agent = Command::new(env!("CARGO_BIN_EXE_offchannel-agent"));
         agent.arg(command).arg("--config").arg(self.path("agent.toml"));
+        // What is read here is English wherever it is read.
+        agent.env("LC_ALL", "C");
         agent
     }
 
