@@ -9,4 +9,5 @@ pub mod ingest;
 mod notify;
 pub mod published;
 mod reconcile;
+pub mod rotation;
 pub mod token;
