@@ -5,7 +5,9 @@
 #[expect(dead_code, reason = "the behaviours run in store_conformance")]
 mod conformance;
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -20,7 +22,7 @@ use self::conformance::fixtures::{at, enrolled, token};
 const SCHEMA: &str = include_str!("../migrations/sqlite/schema.txt");
 
 fn options() -> OpenOptions {
-    OpenOptions { create: true, migrate: true, now: at(0) }
+    OpenOptions { create: true, migrate: true, announce: false, now: at(0) }
 }
 
 fn open(path: &Path) -> Result<Arc<SqliteStore>, StoreError> {
@@ -56,7 +58,7 @@ fn schema(path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_new_database_is_readable_by_its_owner_alone_and_leaves_one_file() {
+async fn a_new_database_is_readable_by_its_owner_alone_and_leaves_no_log_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data").join("offchannel.db");
     let store = open(&path).unwrap();
@@ -68,7 +70,10 @@ async fn a_new_database_is_readable_by_its_owner_alone_and_leaves_one_file() {
         assert_eq!(mode(&entry), 0o600, "{}", entry.display());
     }
     store.close().await.unwrap();
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "the log is written back");
+    let names: BTreeSet<_> =
+        fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let expected = ["offchannel.db", "offchannel.db-announced"].map(OsString::from);
+    assert_eq!(names, BTreeSet::from(expected), "the log is written back");
 }
 
 #[tokio::test]

@@ -193,6 +193,7 @@ impl Service {
 
     /// What a check-in is compared with, from memory or from the store.
     async fn known(&self, id: &DeviceId) -> Result<Arc<Known>, ServiceError> {
+        self.keep_up().await?;
         if let Some(known) = self.0.devices.get(id) {
             return Ok(known);
         }
