@@ -4,8 +4,10 @@ use std::io;
 use std::path::Path;
 
 use clap::Args;
+use jiff::Timestamp;
 use offchannel_shared::error_chain::error_chain;
 use offchannel_shared::ids::Epoch;
+use offchannel_shared::span::Span;
 use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -13,11 +15,12 @@ use super::options::{ConfigArgs, host};
 use super::{CliError, EXIT_CODES};
 use crate::client::{Client, trust};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OnClone};
 use crate::enrol::{self, Enrolled};
+use crate::identity::Identity;
 use crate::platform::signals;
 use crate::platform::supervisor::{self, Sign};
-use crate::run::Parts;
+use crate::run::{Notes, Parts, assumed_birth};
 use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 use crate::schedule::Backoff;
@@ -75,6 +78,7 @@ async fn daemon(
     let stop = stop(stop_at_eof);
     tokio::pin!(stop);
     let host = host(config);
+    let machine = host.machine();
     let found = tokio::select! {
         biased;
         stopped = &mut stop => {
@@ -83,14 +87,16 @@ async fn daemon(
         }
         found = identity(config, &folder, &client, &host, clock) => found?,
     };
+    let mut notes = Notes::default();
     let (identity, memory, first_check_in) = match found {
-        Found::Known(identity) => {
+        Found::Known(mut identity) => {
+            notes = settle(&mut identity, config, &folder, &machine, clock.now())?;
             let mut epoch = [0; 16];
             getrandom::fill(&mut epoch).map_err(CliError::Random)?;
             (*identity, folder.memory(Epoch::from_random(epoch))?, None)
         }
         Found::New(enrolled) => {
-            let Enrolled { identity, memory, first_check_in } = *enrolled;
+            let Enrolled { identity, memory, first_check_in, .. } = *enrolled;
             (identity, memory, Some(first_check_in))
         }
     };
@@ -100,7 +106,20 @@ async fn daemon(
     }
     let scanner = Scanner::new(host);
     let (splay, safety_interval) = (config.splay, config.safety_interval.as_duration());
-    let parts = Parts { folder, identity, memory, first_check_in, client, scanner, splay, safety_interval };
+    let parts = Parts {
+        folder,
+        copied: identity.is_of_another_than(&machine),
+        notes,
+        rotate_every: config.rotate_every.map(Span::as_duration),
+        token_file: config.token_file.clone(),
+        identity,
+        memory,
+        first_check_in,
+        client,
+        scanner,
+        splay,
+        safety_interval,
+    };
     let stop = async {
         if let Err(error) = stop.await {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));
@@ -141,7 +160,7 @@ async fn stop(at_eof: bool) -> io::Result<()> {
 }
 
 enum Found {
-    Known(Box<crate::identity::Identity>),
+    Known(Box<Identity>),
     New(Box<Enrolled>),
 }
 
@@ -154,21 +173,103 @@ async fn identity(
     clock: &Clock,
 ) -> Result<Found, CliError> {
     let missing = match folder.identity()? {
-        Loaded::Found(identity) => return Ok(Found::Known(Box::new(identity))),
+        Loaded::Found(identity) if !identity.is_of_another_than(&host.machine()) => {
+            return Ok(Found::Known(Box::new(identity)));
+        }
+        Loaded::Found(identity) => return copied(config, folder, client, host, clock, identity).await,
         Loaded::Absent => CliError::NotEnrolled,
         Loaded::Damaged(kept) => CliError::IdentityDamaged(kept),
     };
-    let Some(token_file) = config.token_file.as_deref().filter(|file: &&Path| file.exists()) else {
-        return Err(missing);
-    };
+    let Some(token_file) = token_file(config) else { return Err(missing) };
     tracing::info!("{missing}; the token file is used");
+    let enrolled = enrolled(token_file, folder, client, host, clock).await?;
+    Ok(Found::New(Box::new(enrolled)))
+}
+
+/// The token file, if it is there.
+fn token_file(config: &Config) -> Option<&Path> {
+    config.token_file.as_deref().filter(|file: &&Path| file.exists())
+}
+
+/// What becomes of a machine whose identity was made on another one. It is never left without any: an agent that
+/// ends hides the device.
+async fn copied(
+    config: &Config,
+    folder: &Folder,
+    client: &Client,
+    host: &Host,
+    clock: &Clock,
+    identity: Identity,
+) -> Result<Found, CliError> {
+    if let (OnClone::ReEnrol, Some(token_file)) = (config.on_clone, token_file(config)) {
+        tracing::warn!("the identity was made on another machine; this one is enrolled with the token file");
+        match enrolled(token_file, folder, client, host, clock).await {
+            Ok(enrolled) => return Ok(Found::New(Box::new(enrolled))),
+            Err(error) => tracing::error!("this machine cannot be enrolled: {}", error_chain(&error)),
+        }
+    }
+    Ok(Found::Known(Box::new(identity)))
+}
+
+/// Completes what an earlier version did not note, and says what is not in order with an identity.
+fn settle(
+    identity: &mut Identity,
+    config: &Config,
+    folder: &Folder,
+    machine: &str,
+    now: Timestamp,
+) -> Result<Notes, CliError> {
+    let before = identity.clone();
+    let every = config.rotate_every.unwrap_or_default().as_duration();
+    identity.key_since.get_or_insert(assumed_birth(&before, every, now));
+    if !machine.is_empty() {
+        identity.machine.get_or_insert_with(|| machine.to_owned());
+    }
+    let exposure = folder.exposure()?;
+    let mut notes = Notes::default();
+    let copied = identity.is_of_another_than(machine).then_some(
+        "the device's identity was made on another machine: if this is a copy, or this machine took the place of the \
+         other one, enrol it as a device of its own (a new token file and identity.on_clone = \"re-enrol\", or enrol \
+         --replace)",
+    );
+    let open = exposure
+        .folder
+        .then_some("other accounts may write in the state folder: take that right from them (chmod go-w)");
+    let both: Vec<&str> = [copied, open].into_iter().flatten().collect();
+    notes.identity = (!both.is_empty()).then(|| both.join("; "));
+    if exposure.key {
+        // The oldest key of all is replaced first.
+        identity.key_since = Some(Timestamp::UNIX_EPOCH);
+        notes.key = Some(
+            "other accounts could read the device's key; its file is closed to them now, and the key is replaced \
+             unless identity.rotate_every is never: find out what set these rights"
+                .to_owned(),
+        );
+    }
+    for note in [&notes.identity, &notes.key].into_iter().flatten() {
+        tracing::warn!("{note}");
+    }
+    if *identity != before {
+        folder.save_identity(identity)?;
+    }
+    Ok(notes)
+}
+
+/// Enrols this machine. Waits for a collector that is away.
+async fn enrolled(
+    token_file: &Path,
+    folder: &Folder,
+    client: &Client,
+    host: &Host,
+    clock: &Clock,
+) -> Result<Enrolled, CliError> {
     let token = enrol::token_from_file(token_file)?;
     let mut backoff = Backoff::default();
     loop {
         match enrol::enrol(client, folder, token.clone(), host.facts(), clock).await {
             Ok(enrolled) => {
                 enrol::discard(token_file);
-                return Ok(Found::New(Box::new(enrolled)));
+                return Ok(enrolled);
             }
             Err(error) if error.is_passing() => {
                 tracing::warn!("cannot enrol yet: {}", error_chain(&error));

@@ -30,6 +30,16 @@ pub const KEYS: &[Key] = &[
         default: None,
         about: "file with the enrolment token; removed once it was used",
     },
+    Key {
+        name: "identity.on_clone",
+        default: Some("alert"),
+        about: "what to do where the identity was made on another machine: alert or re-enrol",
+    },
+    Key {
+        name: "identity.rotate_every",
+        default: Some("30d"),
+        about: "how long the device keeps a key, 1d to 365d, or never",
+    },
     Key { name: "log.format", default: Some("text"), about: "text or json" },
     Key { name: "log.level", default: Some("info"), about: "error, warn, info, debug or trace" },
     Key {
