@@ -222,8 +222,9 @@ fn settle(
     let before = identity.clone();
     let every = config.rotate_every.unwrap_or_default().as_duration();
     identity.key_since.get_or_insert(assumed_birth(&before, every, now));
-    if !machine.is_empty() {
-        identity.machine.get_or_insert_with(|| machine.to_owned());
+    // Also where the machine had no id then.
+    if !machine.is_empty() && identity.machine.as_deref().is_none_or(str::is_empty) {
+        identity.machine = Some(machine.to_owned());
     }
     let exposure = folder.exposure()?;
     let mut notes = Notes::default();

@@ -65,10 +65,10 @@ impl Core {
                 (answer.next_check_in, answer.bundle, answer.server_time)
             }
             (Answer::Rotate(answer), InFlight::Rotate) => {
-                self.rotated(&answer, now);
-                self.told_time(answer.server_time, now);
                 self.backoff.succeeded();
                 self.no_trouble();
+                self.told_time(answer.server_time, now);
+                self.rotated(&answer, now, chance);
                 return;
             }
             // The client reads an answer as that to its request; these never come.
@@ -124,8 +124,9 @@ impl Core {
                     self.trouble(format!("the collector refuses this device's time: {message}"), now);
                 }
             }
+            // That a report is not valid as signed may be due to what carried it; the next check-in tells.
             codes::KEY_REPLACED | codes::SIGNATURE_INVALID
-                if matches!(sent, InFlight::CheckIn | InFlight::Report(_)) && self.key_refused(code, now) =>
+                if tells_of_the_key(sent, code) && self.key_refused(code, now) =>
             {
                 // Another key is tried at once; what was to be told waits for it.
                 let wait = self.backoff.failed(chance.number);
@@ -196,5 +197,14 @@ impl Core {
         if was_off != self.clock_offset.is_some() {
             self.refresh(now);
         }
+    }
+}
+
+/// Whether the refusal of a request is about the key that signed it.
+fn tells_of_the_key(sent: &InFlight, code: &str) -> bool {
+    match sent {
+        InFlight::CheckIn => true,
+        InFlight::Report(_) => code == codes::KEY_REPLACED,
+        InFlight::Rotate | InFlight::Enrol => false,
     }
 }

@@ -23,11 +23,17 @@ const REFUSED_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// Longest wait for a wall-clock instant, as for policies.
 const WALL_WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// Which of two keys signs an offer.
+/// What the collector is asked, until it says that it has the key that is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
-    Old,
-    New,
+enum Offer {
+    /// The next key, signed by the one in use.
+    Next,
+    /// The same, signed by the next key: the collector may have taken it before.
+    NextAgain,
+    /// The key in use, signed by the one before it: the collector may have been put back to that.
+    InUse,
+    /// The same, signed by the key in use: the collector may have had it all along.
+    InUseAgain,
 }
 
 /// The keys, and how far the replacement of one is.
@@ -39,8 +45,8 @@ pub(super) struct Keys {
     notes: Notes,
     /// Whether it was made on another machine. A copy replaces no key: it would lock out the original.
     copied: bool,
-    /// An offer that the collector is to be asked about, and the key that signs it next.
-    open: Option<By>,
+    /// The offer that is to be made next.
+    open: Option<Offer>,
     /// Whether the collector has answered since the start, so that its time is known.
     heard: bool,
     /// Whether the identity differs from what is on disk.
@@ -60,7 +66,7 @@ impl Keys {
     ) -> Self {
         Self {
             // What became of it is not known any more.
-            open: identity.next.as_ref().filter(|_| !copied).map(|_| By::Old),
+            open: identity.next.as_ref().filter(|_| !copied).map(|_| Offer::Next),
             identity,
             every,
             notes,
@@ -80,14 +86,36 @@ impl Keys {
         if notes.is_empty() { Health::Ok } else { Health::Partial(notes.join("; ")) }
     }
 
-    /// The keys between which the collector is asked to change: to the one that is offered, or, where that is long
-    /// done, once more to the one in use, because the collector was put back to before it.
-    fn pair(&self) -> Option<(&Seed, &Seed)> {
+    /// The key that an offer is to replace, and the one that it offers.
+    fn pair(&self, offer: Offer) -> Option<(&Seed, &Seed)> {
         let Identity { seed, next, previous, .. } = &self.identity;
-        match (next, previous) {
-            (Some(next), _) => Some((seed, next)),
-            (None, Some(previous)) => Some((previous, seed)),
-            (None, None) => None,
+        match offer {
+            Offer::Next | Offer::NextAgain => Some((seed, next.as_ref()?)),
+            Offer::InUse | Offer::InUseAgain => Some((previous.as_ref()?, seed)),
+        }
+    }
+
+    /// The key that signs now. `offers` says whether it is an offer.
+    fn signing(&self, offers: bool) -> &Seed {
+        let Identity { seed, next, previous, .. } = &self.identity;
+        let other = match self.open.filter(|_| offers) {
+            Some(Offer::NextAgain) => next.as_ref(),
+            Some(Offer::InUse) => previous.as_ref(),
+            Some(Offer::Next | Offer::InUseAgain) | None => None,
+        };
+        other.unwrap_or(seed)
+    }
+
+    /// What to ask after the key that signed an offer was refused.
+    fn after(&self, offer: Offer, code: &str) -> Option<Offer> {
+        match offer {
+            Offer::Next => Some(Offer::NextAgain),
+            // A collector that has replaced that key, too, was not put back.
+            Offer::NextAgain if code == codes::SIGNATURE_INVALID => {
+                self.identity.previous.as_ref().map(|_| Offer::InUse)
+            }
+            Offer::InUse => Some(Offer::InUseAgain),
+            Offer::NextAgain | Offer::InUseAgain => None,
         }
     }
 
@@ -118,12 +146,7 @@ impl Core {
     /// # Errors
     /// [`KeyError`] if the cryptographic library refuses the seed.
     pub fn key(&self) -> Result<SigningKey, KeyError> {
-        let offers = matches!(self.in_flight, Some(InFlight::Rotate));
-        match (offers.then_some(self.keys.open).flatten(), self.keys.pair()) {
-            (Some(By::Old), Some((old, _))) => old.key(),
-            (Some(By::New), Some((_, new))) => new.key(),
-            _ => self.keys.identity.seed.key(),
-        }
+        self.keys.signing(matches!(self.in_flight, Some(InFlight::Rotate))).key()
     }
 
     /// Who the device is now.
@@ -143,7 +166,7 @@ impl Core {
             self.keys.identity.next = Some(seed);
             self.keys.unsaved = true;
         }
-        self.keys.open = Some(By::Old);
+        self.keys.open = Some(Offer::Next);
     }
 
     /// The identity, if it must be saved now.
@@ -176,7 +199,7 @@ impl Core {
     }
 
     fn offer(&self) -> Option<RotateRequest> {
-        let (old, new) = self.keys.pair()?;
+        let (old, new) = self.keys.pair(self.keys.open?)?;
         let (old, new) = (old.key().ok()?, new.key().ok()?);
         let device = &self.keys.identity.enrolment.device_id;
         let proof = RotationProof::make(&new, device, old.public()).ok()?;
@@ -209,17 +232,28 @@ impl Core {
     }
 
     /// The collector has the key that was offered.
-    pub(super) fn rotated(&mut self, answer: &RotateResponse, now: Moment) {
+    pub(super) fn rotated(&mut self, answer: &RotateResponse, now: Moment, chance: Chance) {
         let keys = &mut self.keys;
-        keys.open = None;
-        if keys.identity.next.is_some() {
-            keys.identity.adopt(answer.key_since);
-            keys.unsaved = true;
-            if keys.notes.key.take().is_some() {
-                self.refresh(now);
+        match keys.open.take() {
+            Some(Offer::Next | Offer::NextAgain) => {
+                keys.identity.adopt(answer.key_since);
+                keys.unsaved = true;
+                tracing::info!("the device's key was replaced, as it is from time to time");
+                if keys.notes.key.take().is_some() {
+                    self.refresh(now);
+                }
+            }
+            Some(Offer::InUse) => {
+                keys.open = keys.identity.next.as_ref().map(|_| Offer::Next);
+                tracing::warn!(
+                    "the collector knew the key before the device's; it was led to the one in use"
+                );
+            }
+            // It had the key in use all along: what it refused is refused for another reason, and will be again.
+            Some(Offer::InUseAgain) | None => {
+                self.not_before = now.mono.saturating_add(schedule::long_wait(chance.number));
             }
         }
-        tracing::info!("the device's key was replaced, as it is from time to time");
     }
 
     /// An offer got no answer, or a reason to wait: nothing else is to wait with it.
@@ -235,16 +269,11 @@ impl Core {
         now: Moment,
         chance: Chance,
     ) -> bool {
-        let by = self.keys.open;
         match code {
-            // It has the new one already, or another one altogether.
-            codes::KEY_REPLACED | codes::SIGNATURE_INVALID if by == Some(By::Old) => {
-                self.keys.open = Some(By::New);
-                false
-            }
+            // It has another key. The last one that it may have is tried, and then nothing more.
             codes::KEY_REPLACED | codes::SIGNATURE_INVALID => {
-                self.keys.open = None;
-                true
+                self.keys.open = self.keys.open.and_then(|offer| self.keys.after(offer, code));
+                self.keys.open.is_none()
             }
             codes::DEVICE_UNKNOWN | codes::CLOCK_SKEW | codes::REPLAYED => {
                 self.rotation_failed(now, chance);
@@ -268,13 +297,14 @@ impl Core {
 
     /// The collector has refused the key in use. Whether another key is there to be tried.
     pub(super) fn key_refused(&mut self, code: &str, now: Moment) -> bool {
-        // A collector that knows of a later key was not put back to before the one in use.
-        let put_back = self.keys.identity.next.is_none();
-        if self.keys.pair().is_none() || (put_back && code == codes::KEY_REPLACED) {
-            return false;
-        }
-        self.keys.open = Some(By::Old);
+        let Identity { next, previous, .. } = &self.keys.identity;
+        self.keys.open = match (next, previous) {
+            (Some(_), _) => Some(Offer::Next),
+            // A collector that knows of a later key was not put back to before the one in use.
+            (None, Some(_)) if code == codes::SIGNATURE_INVALID => Some(Offer::InUse),
+            (None, _) => None,
+        };
         self.keys.not_before = now.mono;
-        true
+        self.keys.open.is_some()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use offchannel_shared::inventory::Health;
-use offchannel_shared::wire::{CHECK_IN_PATH, ROTATE_PATH, codes};
+use offchannel_shared::wire::{CHECK_IN_PATH, REPORT_PATH, ROTATE_PATH, codes};
 use proptest::prelude::*;
 
 use super::events::Notes;
@@ -124,6 +124,20 @@ fn a_collector_that_was_put_back_to_before_the_rotation_is_led_to_the_key_in_use
 }
 
 #[test]
+fn a_collector_that_was_put_back_while_the_next_key_is_offered_is_led_to_it_too() {
+    let mut world = daily();
+    world.pass(28 * HOUR, u32::MAX);
+    world.collector.keys.truncate(1);
+    // The next key is on disk, and whether it was offered is not known any more.
+    world.identity.next = Some(crate::identity::Seed::from_random([55; 32]));
+    world.restart();
+    world.pass(3 * HOUR, u32::MAX);
+    assert!(world.agrees());
+    assert_eq!(world.collector.keys.len(), 3);
+    assert!(world.disk.trouble.is_none());
+}
+
+#[test]
 fn a_device_whose_key_somebody_else_replaced_says_so_and_asks_once_an_hour() {
     let mut world = daily();
     // A copy was faster.
@@ -149,6 +163,25 @@ fn an_exposed_key_is_replaced_at_the_first_chance_and_then_all_is_well() {
     let report = world.collector.current.as_ref().unwrap();
     let health = report.inventory.sources.iter().find(|s| s.source == "identity").map(|s| s.health.clone());
     assert_eq!(health, Some(Health::Ok));
+}
+
+#[test]
+fn what_is_altered_on_the_way_is_not_taken_for_a_lost_key_and_not_hammered() {
+    for path in [REPORT_PATH, CHECK_IN_PATH] {
+        let mut world = daily();
+        world.pass(28 * HOUR, u32::MAX);
+        assert_eq!(world.collector.keys.len(), 2, "there is a key before");
+        world.collector.altered = Some(path);
+        world.collector.requests.clear();
+        world.toggle(0);
+        world.pass(6 * HOUR, u32::MAX);
+        let most = if path == REPORT_PATH { 200 } else { 250 };
+        assert!(world.collector.requests.len() < most, "{path}: {}", world.collector.requests.len());
+        world.collector.altered = None;
+        world.pass(2 * HOUR, u32::MAX);
+        assert!(world.is_known() && world.agrees() && world.disk.trouble.is_none(), "{path}");
+        assert_eq!(world.collector.keys.len(), 2);
+    }
 }
 
 #[test]

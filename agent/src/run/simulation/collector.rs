@@ -28,6 +28,8 @@ pub(in crate::run) struct Collector {
     pub(in crate::run) keys: Vec<PublicKey>,
     /// Requests signed with another key than the device's.
     pub(in crate::run) wrongly_signed: u32,
+    /// What is altered on the way to it, so that its signature does not hold.
+    pub(in crate::run) altered: Option<&'static str>,
     /// Whether it knows how to replace keys.
     pub(in crate::run) without_rotation: bool,
     /// Whether the device's memory was ever put back. Only then may a revision come twice with
@@ -63,6 +65,9 @@ impl Collector {
         };
         if let Some(code) = self.refuse {
             return refused(401, code);
+        }
+        if self.altered == Some(request.path()) {
+            return refused(401, codes::SIGNATURE_INVALID);
         }
         if self.keys.last() != Some(signed_with) {
             self.wrongly_signed += 1;
