@@ -185,3 +185,29 @@ fn an_agent_that_is_killed_before_it_hears_of_its_new_key_is_not_locked_out() {
     assert_eq!(site.devices().len(), 1);
     assert_eq!(site.alerts(), Vec::<Value>::new());
 }
+
+#[test]
+fn a_key_that_others_could_read_is_closed_to_them_and_replaced() {
+    let site = Site::serving();
+    let root = Root::new();
+    let mut agent = Agent::running(&site, &root);
+    site.wait_for_report();
+    let old = key(&site);
+    agent.stop();
+    let path = agent.state_dir().join("identity.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("rights");
+    agent.start();
+    wait_for_another_key(&site, &old);
+    assert_eq!(fs::metadata(&path).expect("the identity").permissions().mode() & 0o777, 0o600);
+    let log = agent.process().log();
+    assert!(log.contains("other accounts could read the device's key"), "{log}");
+    assert!(log.contains("find out what set these rights"), "{log}");
+    // Once it has another key all is well with it.
+    wait_for("the health of the identity", || {
+        let shown = site.only_device();
+        let sources = shown["sources"].as_array().cloned().unwrap_or_default();
+        let health =
+            sources.iter().find(|source| source["source"] == "identity").map(|s| s["health"].clone());
+        if health == Some("ok".into()) { Ok(()) } else { Err(format!("{sources:#?}")) }
+    });
+}
