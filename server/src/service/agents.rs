@@ -79,6 +79,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn device_key(&self, id: &DeviceId) -> Result<Option<DeviceKey>, ServiceError> {
+        self.keep_up().await?;
         match self.known(id).await {
             Ok(known) => Ok(Some(known.key.clone())),
             Err(ServiceError::DeviceUnknown) => Ok(None),
@@ -193,7 +194,6 @@ impl Service {
 
     /// What a check-in is compared with, from memory or from the store.
     async fn known(&self, id: &DeviceId) -> Result<Arc<Known>, ServiceError> {
-        self.keep_up().await?;
         if let Some(known) = self.0.devices.get(id) {
             return Ok(known);
         }
