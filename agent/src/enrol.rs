@@ -16,7 +16,7 @@ use offchannel_shared::wire::{EnrolRequest, EnrolResponse, SCHEMA, codes};
 
 use crate::client::{Answer, Client, ClientError, Outcome, Request, Signer};
 use crate::clock::Clock;
-use crate::identity::{Enrolment, Identity, Seed};
+use crate::identity::{Enrolment, Identity, Pending, Seed, is_another};
 use crate::run::{AGENT_VERSION, InForce, bounded};
 use crate::state::{Folder, Loaded, Memory, Record, SealKey, StateError};
 
@@ -75,10 +75,20 @@ impl EnrolError {
 pub struct Enrolled {
     /// Who it is now.
     pub identity: Identity,
-    /// Its fresh state with the policy in force.
+    /// Its state with the policy in force.
     pub memory: Memory,
+    /// The same policy, opened.
+    pub policy: InForce,
     /// Seconds to the first check-in.
     pub first_check_in: u32,
+}
+
+/// An enrolment that the collector has answered. It counts once it is kept.
+#[derive(Debug)]
+pub struct Granted {
+    seed: Seed,
+    machine: String,
+    answer: EnrolResponse,
 }
 
 /// Reads a token from a file.
@@ -109,7 +119,7 @@ pub fn token_from(reader: impl Read, name: &str) -> Result<String, EnrolError> {
     Ok(token.to_owned())
 }
 
-/// Enrols this device. The folder must be locked by the caller.
+/// Enrols this device with a fresh state. The folder must be locked by the caller.
 ///
 /// # Errors
 /// [`EnrolError`]; until everything has succeeded, an earlier identity stays as it was.
@@ -120,7 +130,24 @@ pub async fn enrol(
     facts: DeviceFacts,
     clock: &Clock,
 ) -> Result<Enrolled, EnrolError> {
-    let seed = pending_key(folder)?;
+    let granted = ask(client, folder, token, facts, clock).await?;
+    let mut epoch = [0; 16];
+    getrandom::fill(&mut epoch).map_err(EnrolError::Random)?;
+    keep(folder, client, granted, Record::new(Epoch::from_random(epoch)))
+}
+
+/// Asks the collector for an enrolment. The folder must be locked by the caller; the new key is kept in it.
+///
+/// # Errors
+/// [`EnrolError`].
+pub async fn ask(
+    client: &Client,
+    folder: &Folder,
+    token: String,
+    facts: DeviceFacts,
+    clock: &Clock,
+) -> Result<Granted, EnrolError> {
+    let Pending { seed, machine } = pending_key(folder, &facts.machine)?;
     let key = seed.key().map_err(EnrolError::Key)?;
     let public_key = key.public().clone();
     let key_id = public_key.to_string();
@@ -149,49 +176,74 @@ pub async fn enrol(
         Outcome::Refused { code, message, .. } => return Err(EnrolError::Refused { code, message }),
         Outcome::Unreachable(cause) => return Err(EnrolError::Unreachable(cause)),
     };
-    keep(folder, client, seed, answer)
+    Ok(Granted { seed, machine, answer })
 }
 
 /// The key of an earlier attempt, or a new one.
-fn pending_key(folder: &Folder) -> Result<Seed, EnrolError> {
-    let in_use = match folder.identity().map_err(EnrolError::State)? {
-        Loaded::Found(identity) => Some(identity.seed),
+fn pending_key(folder: &Folder, machine: &str) -> Result<Pending, EnrolError> {
+    let identity = match folder.identity().map_err(EnrolError::State)? {
+        Loaded::Found(identity) => Some(identity),
         Loaded::Absent | Loaded::Damaged(_) => None,
     };
-    if let Loaded::Found(seed) = folder.pending().map_err(EnrolError::State)?
+    if let Loaded::Found(pending) = folder.pending().map_err(EnrolError::State)?
         // Left behind by an enrolment that was done: this one is another, with a key of its own.
-        && Some(&seed) != in_use.as_ref()
+        && !identity.is_some_and(|identity| identity.has(&pending.seed))
+        // In the image that this machine was made from: others have it, too.
+        && !is_another(&pending.machine, machine)
     {
-        return Ok(seed);
+        return Ok(pending);
     }
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(EnrolError::Random)?;
-    let seed = Seed::from_random(bytes);
-    folder.save_pending(&seed).map_err(EnrolError::State)?;
-    Ok(seed)
+    let seed = new_seed().map_err(EnrolError::Random)?;
+    let pending = Pending { seed, machine: machine.to_owned() };
+    folder.save_pending(&pending).map_err(EnrolError::State)?;
+    Ok(pending)
 }
 
-/// Checks the answer and saves it, the identity last: with it the enrolment is done.
-fn keep(folder: &Folder, client: &Client, seed: Seed, answer: EnrolResponse) -> Result<Enrolled, EnrolError> {
+/// A new private key.
+///
+/// # Errors
+/// If the system gives no random bytes.
+pub fn new_seed() -> Result<Seed, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(Seed::from_random(bytes))
+}
+
+/// A new secret to seal what is remembered with.
+///
+/// # Errors
+/// If the system gives no random bytes.
+pub fn new_seal() -> Result<SealKey, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(SealKey::from_random(bytes))
+}
+
+/// Checks the answer and saves it with the state to go on with, the identity last: with it the enrolment is done.
+///
+/// # Errors
+/// [`EnrolError::Policy`] and [`EnrolError::State`].
+pub fn keep(
+    folder: &Folder,
+    client: &Client,
+    granted: Granted,
+    mut record: Record,
+) -> Result<Enrolled, EnrolError> {
+    let Granted { seed, machine, answer } = granted;
     let EnrolResponse { device_id, signing_keys, bundle, next_check_in, server_time, .. } = answer;
     let policy = InForce::offered(&bundle, &signing_keys, 0, server_time).map_err(EnrolError::Policy)?;
-    let mut epoch = [0; 16];
-    getrandom::fill(&mut epoch).map_err(EnrolError::Random)?;
     let enrolment = Enrolment { device_id, server: client.server().to_string(), signing_keys };
     // A device that enrols anew keeps its seal: the state is saved before the identity, and a kill in between must
     // not make the one look altered to the other.
     let seal = match folder.identity().map_err(EnrolError::State)? {
         Loaded::Found(Identity { seal: Some(seal), .. }) => seal,
-        Loaded::Found(_) | Loaded::Absent | Loaded::Damaged(_) => {
-            let mut bytes = [0; 32];
-            getrandom::fill(&mut bytes).map_err(EnrolError::Random)?;
-            SealKey::from_random(bytes)
-        }
+        Loaded::Found(_) | Loaded::Absent | Loaded::Damaged(_) => new_seal().map_err(EnrolError::Random)?,
     };
-    let mut record = Record::new(Epoch::from_random(epoch));
+    record.machine.clone_from(&machine);
     record.enrolment = Some(enrolment.clone());
     record.policy_version = policy.bundle.version;
-    let identity = Identity { schema: Identity::SCHEMA, seed, seal: Some(seal.clone()), enrolment };
+    let identity =
+        Identity { seal: Some(seal.clone()), ..Identity::new(seed, enrolment, machine, server_time) };
     let save = |bundle: &Envelope| {
         folder.save_policy(bundle)?;
         folder.save_record(&record, &seal)?;
@@ -200,7 +252,7 @@ fn keep(folder: &Folder, client: &Client, seed: Seed, answer: EnrolResponse) -> 
     };
     save(&bundle).map_err(EnrolError::State)?;
     let memory = Memory { record, policy: Some(bundle), damaged: Vec::new(), saved: true };
-    Ok(Enrolled { identity, memory, first_check_in: next_check_in })
+    Ok(Enrolled { identity, memory, policy, first_check_in: next_check_in })
 }
 
 /// Removes a token file that was used. It is worth nothing to this device now, and something to

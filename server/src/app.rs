@@ -223,7 +223,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, AppError> {
 
 fn open(config: &Config, clock: &Arc<dyn Clock>, serving: bool) -> Result<Arc<dyn Store>, AppError> {
     let Database::Sqlite(path) = &config.database;
-    let options = OpenOptions { create: serving, migrate: serving, now: clock.now() };
+    let options = OpenOptions { create: serving, migrate: serving, announce: !serving, now: clock.now() };
     Ok(SqliteStore::open(path, &options)?)
 }
 

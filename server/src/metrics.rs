@@ -157,6 +157,7 @@ impl Metrics {
                 "Reports that were on record already.",
                 stats.reports_repeated,
             ),
+            ("key_rotations_total", "counter", "Keys of devices replaced by new ones.", stats.rotations),
             (
                 "evaluations_total",
                 "counter",

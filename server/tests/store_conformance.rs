@@ -18,7 +18,7 @@ use self::conformance::model;
 
 fn store() -> (TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().unwrap();
-    let options = OpenOptions { create: true, migrate: true, now: at(0) };
+    let options = OpenOptions { create: true, migrate: true, announce: false, now: at(0) };
     let store = SqliteStore::open(&folder.path().join("offchannel.db"), &options).unwrap();
     (folder, store)
 }

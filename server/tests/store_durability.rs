@@ -31,7 +31,8 @@ const DEVICES: u64 = 8;
 const KILLS: u32 = 30;
 
 fn open(path: &Path) -> Arc<SqliteStore> {
-    SqliteStore::open(path, &OpenOptions { create: true, migrate: true, now: at(0) }).unwrap()
+    SqliteStore::open(path, &OpenOptions { create: true, migrate: true, announce: false, now: at(0) })
+        .unwrap()
 }
 
 /// The next revision, with one event and one delivery: so many of each as the revision says.

@@ -5,7 +5,9 @@
 #[expect(dead_code, reason = "the behaviours run in store_conformance")]
 mod conformance;
 
+use std::collections::BTreeSet;
 use std::error::Error as _;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -20,7 +22,7 @@ use self::conformance::fixtures::{at, enrolled, token};
 const SCHEMA: &str = include_str!("../migrations/sqlite/schema.txt");
 
 fn options() -> OpenOptions {
-    OpenOptions { create: true, migrate: true, now: at(0) }
+    OpenOptions { create: true, migrate: true, announce: false, now: at(0) }
 }
 
 fn open(path: &Path) -> Result<Arc<SqliteStore>, StoreError> {
@@ -56,7 +58,7 @@ fn schema(path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_new_database_is_readable_by_its_owner_alone_and_leaves_one_file() {
+async fn a_new_database_is_readable_by_its_owner_alone_and_leaves_no_log_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data").join("offchannel.db");
     let store = open(&path).unwrap();
@@ -68,7 +70,10 @@ async fn a_new_database_is_readable_by_its_owner_alone_and_leaves_one_file() {
         assert_eq!(mode(&entry), 0o600, "{}", entry.display());
     }
     store.close().await.unwrap();
-    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "the log is written back");
+    let names: BTreeSet<_> =
+        fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let expected = ["offchannel.db", "offchannel.db-announced"].map(OsString::from);
+    assert_eq!(names, BTreeSet::from(expected), "the log is written back");
 }
 
 #[tokio::test]
@@ -82,6 +87,29 @@ async fn the_steps_give_the_schema_on_record_and_can_be_repeated() {
     assert_eq!(again.tokens().await.unwrap(), [token(1)]);
     again.close().await.unwrap();
     assert_eq!(schema(&path), first);
+}
+
+#[tokio::test]
+async fn a_database_from_before_keys_were_replaced_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("offchannel.db");
+    let store: Arc<dyn Store> = open(&path).unwrap();
+    let device = enrolled(&store, 1).await;
+    store.close().await.unwrap();
+    // As the first version left it.
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "ALTER TABLE devices DROP COLUMN replaced_key; ALTER TABLE devices DROP COLUMN key_replaced_at;
+             DELETE FROM schema_migrations WHERE version = 2",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let store = open(&path).unwrap();
+    assert_eq!(store.device(&device.id).await.unwrap(), Some(device.clone()));
+    assert_eq!(device.key_since(), device.enrolled_at);
+    store.close().await.unwrap();
+    assert_eq!(schema(&path), SCHEMA);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::device::DeviceFacts;
 use crate::digest::Digest;
 use crate::ids::{DeviceId, Epoch};
 use crate::inventory::{Inventory, Transition};
-use crate::signing::{Envelope, PublicKey};
+use crate::signing::{Envelope, PublicKey, RotationProof};
 
 /// The schema of every body so far.
 pub const SCHEMA: u32 = 1;
@@ -21,6 +21,8 @@ pub const ENROL_PATH: &str = "/agent/v1/enrol";
 pub const CHECK_IN_PATH: &str = "/agent/v1/check-in";
 /// Carries the inventory.
 pub const REPORT_PATH: &str = "/agent/v1/report";
+/// Replaces the device's key.
+pub const ROTATE_PATH: &str = "/agent/v1/rotate";
 /// Says that the agent stops.
 pub const GOODBYE_PATH: &str = "/agent/v1/goodbye";
 /// Bodies from this size up, in bytes, are sent with `content-encoding: gzip`.
@@ -154,6 +156,29 @@ pub struct ReportResponse {
     pub server_time: Timestamp,
 }
 
+/// Asks to replace the device's key. Signed with the key in force: the old one, or the new one again where the
+/// answer to an earlier attempt was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateRequest {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// The key from now on.
+    pub public_key: PublicKey,
+    /// Shows that the device has it.
+    pub proof: RotationProof,
+}
+
+/// The answer to a rotation, given only after a durable commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateResponse {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Since when the collector has had the key that was offered.
+    pub key_since: Timestamp,
+    /// The collector's clock.
+    pub server_time: Timestamp,
+}
+
 /// Why an agent stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -222,16 +247,22 @@ pub mod codes {
     pub const REPLAYED: &str = "replayed";
     /// 401: no such device, or it was retired; enrol again.
     pub const DEVICE_UNKNOWN: &str = "device_unknown";
+    /// 401: the request is signed with the key that this device had before its rotation; it is never taken again.
+    pub const KEY_REPLACED: &str = "key_replaced";
     /// 403: the token is unknown, spent, expired or revoked; the message says which.
     pub const TOKEN_REFUSED: &str = "token_refused";
     /// 409: the collector has a later revision of this epoch.
     pub const REVISION_STALE: &str = "revision_stale";
+    /// 409: the key that is offered at a rotation was in use before, by this device or by another one.
+    pub const KEY_TAKEN: &str = "key_taken";
     /// 413: the body is too large, as sent or after decompression.
     pub const TOO_LARGE: &str = "too_large";
     /// 415: a content encoding other than gzip.
     pub const ENCODING_UNKNOWN: &str = "encoding_unknown";
     /// 422: the report's digest is not that of its inventory.
     pub const DIGEST_MISMATCH: &str = "digest_mismatch";
+    /// 422: the proof that comes with a new key is not that key's, or not for this rotation.
+    pub const KEY_UNPROVEN: &str = "key_unproven";
     /// 404: no such route.
     pub const NOT_FOUND: &str = "not_found";
     /// 405: the route has other methods.

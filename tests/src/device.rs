@@ -7,10 +7,10 @@ use offchannel_shared::ids::{AppId, DeviceId, Epoch};
 use offchannel_shared::inventory::{Grade, Health, Inventory, Scope, Sighting, SourceHealth};
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::signing::request::sign;
-use offchannel_shared::signing::{PublicKey, SigningKey};
+use offchannel_shared::signing::{PublicKey, RotationProof, SigningKey};
 use offchannel_shared::wire::{
     CHECK_IN_PATH, CheckInRequest, CheckInResponse, ENROL_PATH, EnrolRequest, EnrolResponse, REPORT_PATH,
-    ReportRequest, ReportResponse, SCHEMA,
+    ReportRequest, ReportResponse, RotateRequest, SCHEMA,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
@@ -92,6 +92,12 @@ pub fn enrolment(signer: &Signer, token: &str) -> EnrolRequest {
         agent_version: VERSION.to_owned(),
         facts: facts(),
     }
+}
+
+/// The request that replaces a device's key by a new one.
+pub fn rotation(device: &DeviceId, old: &Signer, new: &Signer) -> RotateRequest {
+    let proof = RotationProof::make(&new.key, device, &old.public_key()).expect("a proof");
+    RotateRequest { schema: SCHEMA, public_key: new.public_key(), proof }
 }
 
 /// JSON bytes.

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use crate::port::Port;
@@ -13,6 +13,8 @@ use crate::port::Port;
 pub struct Relay {
     port: Port,
     losing: Arc<AtomicBool>,
+    /// Connections whose answers still pass while others are lost.
+    spared: Arc<AtomicU32>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -23,23 +25,33 @@ impl Relay {
         let port = Port::reserve();
         let listener = TcpListener::bind(port.address()).expect("the relay's port");
         let (losing, ending) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (lost, ended) = (Arc::clone(&losing), Arc::clone(&ending));
+        let spared = Arc::new(AtomicU32::new(0));
+        let (lost, spare, ended) = (Arc::clone(&losing), Arc::clone(&spared), Arc::clone(&ending));
         let thread = std::thread::spawn(move || {
             for near in listener.incoming() {
                 if ended.load(Ordering::SeqCst) {
                     return;
                 }
                 if let (Ok(near), Ok(far)) = (near, TcpStream::connect(collector)) {
-                    connect(near, far, &lost);
+                    let take = |left: u32| left.checked_sub(1);
+                    let is_spared = spare.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+                    let never = Arc::new(AtomicBool::new(false));
+                    connect(near, far, if is_spared { &never } else { &lost });
                 }
             }
         });
-        Self { port, losing, ending, thread: Some(thread) }
+        Self { port, losing, spared, ending, thread: Some(thread) }
     }
 
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("https://{}", self.port.address())
+    }
+
+    /// Lets so many exchanges pass, each on a connection of its own; after them answers are lost.
+    pub fn lose_answers_after(&self, exchanges: u32) {
+        self.spared.store(exchanges, Ordering::SeqCst);
+        self.lose_answers(true);
     }
 
     /// From now on requests arrive and their answers do not, or both again.

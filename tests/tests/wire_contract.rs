@@ -13,7 +13,8 @@ use offchannel_shared::inventory::{Change, Grade, Health};
 use offchannel_shared::policy::Bundle;
 use offchannel_shared::wire::{
     CHECK_IN_PATH, CheckInRequest, CheckInResponse, ENROL_PATH, EnrolRequest, EnrolResponse, ErrorBody,
-    GOODBYE_PATH, GoodbyeRequest, REPORT_PATH, ReportRequest, ReportResponse,
+    GOODBYE_PATH, GoodbyeRequest, REPORT_PATH, ROTATE_PATH, ReportRequest, ReportResponse, RotateRequest,
+    RotateResponse, codes,
 };
 use offchannel_tests::device::json;
 use offchannel_tests::{Signer, Site};
@@ -23,6 +24,8 @@ use serde_json::{Value, json as value};
 
 /// The key of the device that was recorded.
 const DEVICE: [u8; 32] = [7; 32];
+/// The key that took its place.
+const NEXT: [u8; 32] = [8; 32];
 
 fn recorded(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/reports/v1").join(format!("{name}.json"));
@@ -91,6 +94,10 @@ fn recorded_requests_are_read_as_they_were_meant() {
     let check_in: CheckInRequest = read("check-in");
     assert_eq!((check_in.revision, check_in.digest), (report.revision, Some(report.digest)));
     let _: GoodbyeRequest = read("goodbye");
+    let rotate: RotateRequest = read("rotate");
+    let enrolled: EnrolResponse = read("enrol-answer");
+    assert_eq!(rotate.public_key, Signer::with_seed(&NEXT).public_key());
+    assert!(rotate.proof.holds(&enrolled.device_id, &enrol.public_key, &rotate.public_key));
 }
 
 #[test]
@@ -98,6 +105,7 @@ fn recorded_answers_are_read_as_they_were_meant() {
     let answer: EnrolResponse = read("enrol-answer");
     let _: CheckInResponse = read("check-in-answer");
     let _: ReportResponse = read("report-answer");
+    let _: RotateResponse = read("rotate-answer");
     let refusal: ErrorBody = read("refusal");
     assert_eq!(refusal.error.code, "clock_skew");
 
@@ -143,6 +151,9 @@ fn a_collector_of_today_takes_what_was_recorded() {
     assert_eq!(answer.accepted_revision, 7);
     let answer: CheckInResponse = signer.post(&client, CHECK_IN_PATH, &json(&recorded("check-in"))).ok();
     assert!(!answer.report_wanted, "the check-in says what the report said");
+    // It is read and understood; its proof is for the device that was recorded, and this is another one.
+    let (status, code, message) = signer.post(&client, ROTATE_PATH, &json(&recorded("rotate"))).refusal();
+    assert_eq!((status, code.as_str()), (422, codes::KEY_UNPROVEN), "{message}");
     let goodbye = signer.post(&client, GOODBYE_PATH, &json(&recorded("goodbye")));
     assert_eq!((goodbye.status, goodbye.body.len()), (204, 0), "{}", goodbye.text());
 

@@ -4,8 +4,10 @@ use std::io;
 use std::path::Path;
 
 use clap::Args;
+use jiff::Timestamp;
 use offchannel_shared::error_chain::error_chain;
 use offchannel_shared::ids::Epoch;
+use offchannel_shared::span::Span;
 use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -13,13 +15,13 @@ use super::options::{ConfigArgs, host};
 use super::{CliError, EXIT_CODES};
 use crate::client::{Client, trust};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OnClone};
 use crate::confinement::Confinement;
 use crate::enrol::{self, Enrolled};
 use crate::identity::Identity;
 use crate::platform::signals;
 use crate::platform::supervisor::{self, Sign};
-use crate::run::Parts;
+use crate::run::{Notes, Parts, assumed_birth};
 use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 use crate::schedule::Backoff;
@@ -86,6 +88,7 @@ async fn daemon(
     tokio::spawn(live());
     let stop = stop(stop_at_eof);
     tokio::pin!(stop);
+    let machine = scanner.host().machine();
     let found = tokio::select! {
         biased;
         stopped = &mut stop => {
@@ -94,15 +97,17 @@ async fn daemon(
         }
         found = identity(config, &folder, &client, scanner.host(), clock) => found?,
     };
+    let mut notes = Notes::default();
     let (identity, memory, first_check_in) = match found {
-        Found::Known(identity) => {
+        Found::Known(mut identity) => {
+            notes = settle(&mut identity, config, &folder, &machine, clock.now())?;
             let mut epoch = [0; 16];
             getrandom::fill(&mut epoch).map_err(CliError::Random)?;
             let memory = folder.memory(Epoch::from_random(epoch), identity.seal.as_ref())?;
             (*identity, memory, None)
         }
         Found::New(enrolled) => {
-            let Enrolled { identity, memory, first_check_in } = *enrolled;
+            let Enrolled { identity, memory, first_check_in, .. } = *enrolled;
             (identity, memory, Some(first_check_in))
         }
     };
@@ -114,6 +119,10 @@ async fn daemon(
     let (splay, safety_interval) = (config.splay, config.safety_interval.as_duration());
     let parts = Parts {
         folder,
+        copied: identity.is_of_another_than(&machine),
+        notes,
+        rotate_every: config.rotate_every.map(Span::as_duration),
+        token_file: config.token_file.clone(),
         identity,
         memory,
         seal,
@@ -180,9 +189,7 @@ fn sealing(
     if let Some(seal) = identity.seal.clone() {
         return Ok((identity, seal));
     }
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(CliError::Random)?;
-    let seal = SealKey::from_random(bytes);
+    let seal = enrol::new_seal().map_err(CliError::Random)?;
     identity.seal = Some(seal.clone());
     let saved = folder.save_record(record, &seal).and_then(|()| folder.save_identity(&identity));
     if let Err(error) = saved {
@@ -200,21 +207,104 @@ async fn identity(
     clock: &Clock,
 ) -> Result<Found, CliError> {
     let missing = match folder.identity()? {
-        Loaded::Found(identity) => return Ok(Found::Known(Box::new(identity))),
+        Loaded::Found(identity) if !identity.is_of_another_than(&host.machine()) => {
+            return Ok(Found::Known(Box::new(identity)));
+        }
+        Loaded::Found(identity) => return copied(config, folder, client, host, clock, identity).await,
         Loaded::Absent => CliError::NotEnrolled,
         Loaded::Damaged(kept) => CliError::IdentityDamaged(kept),
     };
-    let Some(token_file) = config.token_file.as_deref().filter(|file: &&Path| file.exists()) else {
-        return Err(missing);
-    };
+    let Some(token_file) = token_file(config) else { return Err(missing) };
     tracing::info!("{missing}; the token file is used");
+    let enrolled = enrolled(token_file, folder, client, host, clock).await?;
+    Ok(Found::New(Box::new(enrolled)))
+}
+
+/// The token file, if it is there.
+fn token_file(config: &Config) -> Option<&Path> {
+    config.token_file.as_deref().filter(|file: &&Path| file.exists())
+}
+
+/// What becomes of a machine whose identity was made on another one. It is never left without any: an agent that
+/// ends hides the device.
+async fn copied(
+    config: &Config,
+    folder: &Folder,
+    client: &Client,
+    host: &Host,
+    clock: &Clock,
+    identity: Identity,
+) -> Result<Found, CliError> {
+    if let (OnClone::ReEnrol, Some(token_file)) = (config.on_clone, token_file(config)) {
+        tracing::warn!("the identity was made on another machine; this one is enrolled with the token file");
+        match enrolled(token_file, folder, client, host, clock).await {
+            Ok(enrolled) => return Ok(Found::New(Box::new(enrolled))),
+            Err(error) => tracing::error!("this machine cannot be enrolled: {}", error_chain(&error)),
+        }
+    }
+    Ok(Found::Known(Box::new(identity)))
+}
+
+/// Completes what an earlier version did not note, and says what is not in order with an identity.
+fn settle(
+    identity: &mut Identity,
+    config: &Config,
+    folder: &Folder,
+    machine: &str,
+    now: Timestamp,
+) -> Result<Notes, CliError> {
+    let before = identity.clone();
+    let every = config.rotate_every.unwrap_or_default().as_duration();
+    identity.key_since.get_or_insert(assumed_birth(&before, every, now));
+    // Also where the machine had no id then.
+    if !machine.is_empty() && identity.machine.as_deref().is_none_or(str::is_empty) {
+        identity.machine = Some(machine.to_owned());
+    }
+    let exposure = folder.exposure()?;
+    let mut notes = Notes::default();
+    let copied = identity.is_of_another_than(machine).then_some(
+        "the device's identity was made on another machine: if this is a copy, or this machine took the place of the \
+         other one, enrol it as a device of its own (a new token file and identity.on_clone = \"re-enrol\", or enrol \
+         --replace)",
+    );
+    let open = exposure
+        .folder
+        .then_some("other accounts may write in the state folder: take that right from them (chmod go-w)");
+    let both: Vec<&str> = [copied, open].into_iter().flatten().collect();
+    notes.identity = (!both.is_empty()).then(|| both.join("; "));
+    if exposure.key {
+        // The oldest key of all is replaced first.
+        identity.key_since = Some(Timestamp::UNIX_EPOCH);
+        notes.key = Some(
+            "other accounts could read the device's key; its file is closed to them now, and the key is replaced \
+             unless identity.rotate_every is never: find out what set these rights"
+                .to_owned(),
+        );
+    }
+    for note in [&notes.identity, &notes.key].into_iter().flatten() {
+        tracing::warn!("{note}");
+    }
+    if *identity != before {
+        folder.save_identity(identity)?;
+    }
+    Ok(notes)
+}
+
+/// Enrols this machine. Waits for a collector that is away.
+async fn enrolled(
+    token_file: &Path,
+    folder: &Folder,
+    client: &Client,
+    host: &Host,
+    clock: &Clock,
+) -> Result<Enrolled, CliError> {
     let token = enrol::token_from_file(token_file)?;
     let mut backoff = Backoff::default();
     loop {
         match enrol::enrol(client, folder, token.clone(), host.facts(), clock).await {
             Ok(enrolled) => {
                 enrol::discard(token_file);
-                return Ok(Found::New(Box::new(enrolled)));
+                return Ok(enrolled);
             }
             Err(error) if error.is_passing() => {
                 tracing::warn!("cannot enrol yet: {}", error_chain(&error));

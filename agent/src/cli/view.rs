@@ -47,6 +47,7 @@ impl View {
             | StateError::Folder { .. }
             | StateError::Locked { .. }
             | StateError::Write { .. }
+            | StateError::Rights { .. }
             | StateError::Encode(..) => ViewError::State(error),
         })?;
         let keys =

@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use offchannel_shared::signing::SigningKey;
 use offchannel_shared::wire::{
     CHECK_IN_PATH, COMPRESS_FROM, CheckInRequest, CheckInResponse, ENROL_PATH, EnrolRequest, EnrolResponse,
-    GOODBYE_PATH, GoodbyeRequest, REPORT_PATH, ReportRequest, ReportResponse,
+    GOODBYE_PATH, GoodbyeRequest, REPORT_PATH, ROTATE_PATH, ReportRequest, ReportResponse, RotateRequest,
+    RotateResponse,
 };
 use std::io::Write as _;
 
@@ -34,6 +35,8 @@ pub enum Request {
     CheckIn(CheckInRequest),
     /// The inventory.
     Report(Box<ReportRequest>),
+    /// Another key.
+    Rotate(RotateRequest),
     /// The agent stops.
     Goodbye(GoodbyeRequest),
 }
@@ -47,6 +50,8 @@ pub enum Answer {
     CheckIn(CheckInResponse),
     /// To a report.
     Report(ReportResponse),
+    /// To a rotation of the key.
+    Rotate(RotateResponse),
     /// To a goodbye.
     Goodbye,
 }
@@ -124,6 +129,7 @@ impl Request {
             Self::Enrol(_) => ENROL_PATH,
             Self::CheckIn(_) => CHECK_IN_PATH,
             Self::Report(_) => REPORT_PATH,
+            Self::Rotate(_) => ROTATE_PATH,
             Self::Goodbye(_) => GOODBYE_PATH,
         }
     }
@@ -134,6 +140,7 @@ impl Request {
             Self::Enrol(request) => serde_json::to_vec(request),
             Self::CheckIn(request) => serde_json::to_vec(request),
             Self::Report(request) => serde_json::to_vec(request),
+            Self::Rotate(request) => serde_json::to_vec(request),
             Self::Goodbye(request) => serde_json::to_vec(request),
         };
         let json = json.map_err(|error| ClientError::Encode(error.into()))?;
@@ -152,6 +159,7 @@ impl Request {
             Self::Enrol(_) => serde_json::from_slice(body).map(Answer::Enrol),
             Self::CheckIn(_) => serde_json::from_slice(body).map(Answer::CheckIn),
             Self::Report(_) => serde_json::from_slice(body).map(Answer::Report),
+            Self::Rotate(_) => serde_json::from_slice(body).map(Answer::Rotate),
             Self::Goodbye(_) => Ok(Answer::Goodbye),
         }
     }

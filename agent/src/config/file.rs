@@ -152,7 +152,7 @@ mod tests {
             "warning: /etc/offchannel/agent.toml:1: state_dri: there is no such setting; did you mean state_dir?",
             "warning: /etc/offchannel/agent.toml:2: url: there is no such setting; did you mean server.url?",
             "warning: /etc/offchannel/agent.toml:6: server.urk: there is no such setting; did you mean server.url?",
-            "warning: /etc/offchannel/agent.toml:7: other: there is no such setting; expected one of check_in, enrolment, log, scan, server",
+            "warning: /etc/offchannel/agent.toml:7: other: there is no such setting; expected one of check_in, enrolment, identity, log, scan, server",
             "warning: /etc/offchannel/agent.toml:9: sever: there is no such setting; did you mean server?",
         ];
         assert_eq!(problems(text), expected);

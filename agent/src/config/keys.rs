@@ -52,6 +52,18 @@ pub const KEYS: &[Key] = &[
         about: "file with the enrolment token; removed once it was used",
     },
     Key {
+        name: "identity.on_clone",
+        kind: Kind::Choice(&["alert", "re-enrol"]),
+        default: Some("alert"),
+        about: "what to do where the identity was made on another machine: alert or re-enrol",
+    },
+    Key {
+        name: "identity.rotate_every",
+        kind: Kind::Span,
+        default: Some("30d"),
+        about: "how long the device keeps a key, 1d to 365d, or never",
+    },
+    Key {
         name: "log.format",
         kind: Kind::Choice(&["text", "json"]),
         default: Some("text"),

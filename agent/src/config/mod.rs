@@ -40,6 +40,10 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Where the enrolment token lies until it is used.
     pub token_file: Option<PathBuf>,
+    /// What is done where the identity was made on another machine.
+    pub on_clone: OnClone,
+    /// How long the device keeps a key; for good, if not given.
+    pub rotate_every: Option<Span>,
     /// Where the agent keeps its identity, state and policy.
     pub state_dir: PathBuf,
     /// The root of the file system that is scanned.
@@ -50,6 +54,16 @@ pub struct Config {
     pub safety_interval: Span,
     /// What is logged.
     pub log: Log,
+}
+
+/// What is done where the identity was made on another machine, as in a copied disk image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnClone {
+    /// The agent goes on and says so; where the other machine reports, too, the collector alerts.
+    #[default]
+    Alert,
+    /// The agent enrols this machine as a device of its own, if there is a token; else as above.
+    ReEnrol,
 }
 
 /// What is logged, and how.

@@ -196,7 +196,7 @@ mod tests {
             &[("server", vec![text("ca_fiel", "x")])],
         );
         let expected = [
-            "warning: HKLM\\..\\(Default): there is no such setting; expected one of check_in\\splay, enrolment\\token_file, log\\format, log\\level, scan\\root, scan\\safety_interval, server\\ca_file, server\\url, state_dir",
+            "warning: HKLM\\..\\(Default): there is no such setting; expected one of check_in\\splay, enrolment\\token_file, identity\\on_clone, identity\\rotate_every, log\\format, log\\level, scan\\root, scan\\safety_interval, server\\ca_file, server\\url, state_dir",
             "warning: HKLM\\..\\server\\url: there is no such setting; did you mean server\\url?",
             "warning: HKLM\\..\\server.url: there is no such setting; did you mean server\\url?",
             "warning: HKLM\\..\\url: there is no such setting; did you mean server\\url?",

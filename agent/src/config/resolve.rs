@@ -6,12 +6,16 @@ use offchannel_shared::span::Span;
 
 use super::keys::KEYS;
 use super::layer::{Layer, Origin, Problem, Severity};
-use super::{Config, ConfigError, Log, LogFormat, LogLevel};
+use super::{Config, ConfigError, Log, LogFormat, LogLevel, OnClone};
 
 /// Shortest time between two safety scans: less would make the agent a load.
 const SAFETY_MIN: Span = Span::minutes(1);
 /// Longest time between two safety scans: more would let a missed change stand for too long.
 const SAFETY_MAX: Span = Span::minutes(24 * 60);
+/// Shortest life of a key: each replacement is a durable write of the collector's.
+const ROTATE_MIN: Span = Span::minutes(24 * 60);
+/// Longest life of a key.
+const ROTATE_MAX: Span = Span::minutes(365 * 24 * 60);
 
 /// A setting with its value in force, for `check-config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub fn resolve(layers: &[Layer]) -> Resolved {
         server: reader.read("server.url", |text| text.parse().map_err(|error| format!("{error}"))),
         ca_file: reader.read("server.ca_file", path),
         token_file: reader.read("enrolment.token_file", path),
+        on_clone: reader.read("identity.on_clone", on_clone).unwrap_or_default(),
+        rotate_every: reader.read("identity.rotate_every", rotate_every).unwrap_or_default(),
         state_dir: reader.read("state_dir", path).unwrap_or_default(),
         scan_root: reader.read("scan.root", root).unwrap_or_default(),
         splay: reader.read("check_in.splay", flag).unwrap_or(true),
@@ -140,6 +146,26 @@ fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
 }
 
+fn on_clone(text: &str) -> Result<OnClone, String> {
+    match text {
+        "alert" => Ok(OnClone::Alert),
+        "re-enrol" => Ok(OnClone::ReEnrol),
+        _ => Err(format!("{text:?} is neither alert nor re-enrol")),
+    }
+}
+
+fn rotate_every(text: &str) -> Result<Option<Span>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let span: Span = text.parse().map_err(|error| format!("{error}; or never"))?;
+    if (ROTATE_MIN..=ROTATE_MAX).contains(&span) {
+        Ok(Some(span))
+    } else {
+        Err(format!("{span} is out of bounds: expected {ROTATE_MIN} to {ROTATE_MAX}, or never"))
+    }
+}
+
 fn safety_interval(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error| format!("{error}"))?;
     if (SAFETY_MIN..=SAFETY_MAX).contains(&span) {
@@ -191,6 +217,10 @@ mod tests {
         assert_eq!(config.state_dir, state_dir);
         assert_eq!(config.scan_root, Path::new("/"));
         assert_eq!(config.safety_interval, Span::minutes(15));
+        assert_eq!(
+            (config.on_clone, config.rotate_every),
+            (OnClone::Alert, Some(Span::minutes(30 * 24 * 60)))
+        );
         assert_eq!((config.server, config.ca_file), (None, None));
     }
 
@@ -259,13 +289,15 @@ mod tests {
     #[test]
     fn all_problems_are_collected() {
         let text = "state_dir = \"\"\nx = 1\n[server]\nurl = \"http://a\"\n[scan]\nsafety_interval = \"5s\"\n\
-                    [log]\nlevel = \"loud\"\nformat = \"xml\"\n";
+                    [identity]\non_clone = \"panic\"\nrotate_every = \"2h\"\n[log]\nlevel = \"loud\"\nformat = \"xml\"\n";
         let error = resolve(&[file("/a.toml", text)]).config().unwrap_err().to_string();
         for key in [
             "state_dir: ",
             "x: there is no",
             "server.url: ",
             "safety_interval: 5s",
+            "on_clone: \"panic\" is neither alert nor re-enrol",
+            "rotate_every: 2h is out of bounds: expected 1d to 365d, or never",
             "log.level: ",
             "log.format: ",
         ] {

@@ -37,6 +37,23 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     imp::sync_dir(path)
 }
 
+/// Whether other accounts may read or change a file or folder, beyond what `access` allows. Where rights come from
+/// the folder, and the installer sets them, never.
+///
+/// # Errors
+/// If the system does not tell.
+pub fn is_open_to_others(path: &Path, access: Access) -> io::Result<bool> {
+    imp::is_open_to_others(path, access)
+}
+
+/// Takes a file's rights from everybody but its owner.
+///
+/// # Errors
+/// If the system refuses.
+pub fn close_to_others(path: &Path) -> io::Result<()> {
+    imp::close_to_others(path)
+}
+
 #[cfg(unix)]
 mod imp {
     use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -65,6 +82,18 @@ mod imp {
     pub fn sync_dir(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    pub fn is_open_to_others(path: &Path, access: Access) -> io::Result<bool> {
+        let others = match access {
+            Access::Private => 0o077,
+            Access::Public => 0o022,
+        };
+        Ok(std::fs::metadata(path)?.permissions().mode() & others != 0)
+    }
+
+    pub fn close_to_others(path: &Path) -> io::Result<()> {
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))
+    }
 }
 
 #[cfg(not(unix))]
@@ -82,6 +111,14 @@ mod imp {
 
     pub fn create_dir(path: &Path) -> io::Result<()> {
         std::fs::create_dir_all(path)
+    }
+
+    pub fn is_open_to_others(_path: &Path, _access: Access) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub fn close_to_others(_path: &Path) -> io::Result<()> {
+        Ok(())
     }
 
     // Folders cannot be opened as files here; the file system keeps names in its own journal.

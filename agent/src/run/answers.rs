@@ -31,6 +31,9 @@ impl Core {
                     None => self.backoff.failed(chance.number),
                 };
                 self.wait(wait, now);
+                if matches!(sent, InFlight::Rotate) {
+                    self.rotation_failed(now, chance);
+                }
                 self.trouble(
                     format!("the collector is busy or has a fault (status {status}); it is asked again"),
                     now,
@@ -42,6 +45,9 @@ impl Core {
             Outcome::Unreachable(error) => {
                 let wait = self.backoff.failed(chance.number);
                 self.wait(wait, now);
+                if matches!(sent, InFlight::Rotate) {
+                    self.rotation_failed(now, chance);
+                }
                 self.trouble(format!("the collector cannot be reached: {}", error_chain(&error)), now);
             }
         }
@@ -61,9 +67,17 @@ impl Core {
                 }
                 (answer.next_check_in, answer.bundle, answer.server_time)
             }
+            (Answer::Rotate(answer), InFlight::Rotate) => {
+                self.backoff.succeeded();
+                self.no_trouble();
+                self.told_time(answer.server_time, now);
+                self.rotated(&answer, now, chance);
+                return;
+            }
             // The client reads an answer as that to its request; these never come.
-            (Answer::Report(_) | Answer::Enrol(_) | Answer::Goodbye, _) => return,
+            (Answer::Report(_) | Answer::Rotate(_) | Answer::Enrol(_) | Answer::Goodbye, _) => return,
         };
+        self.key_works();
         self.record.last_contact = Some(now.wall);
         self.backoff.succeeded();
         self.no_trouble();
@@ -99,6 +113,9 @@ impl Core {
         now: Moment,
         chance: Chance,
     ) {
+        if matches!(sent, InFlight::Rotate) && !self.rotation_refused(code, message, now, chance) {
+            return;
+        }
         match code {
             codes::CLOCK_SKEW => {
                 let known = self.clock_offset;
@@ -110,13 +127,17 @@ impl Core {
                     self.trouble(format!("the collector refuses this device's time: {message}"), now);
                 }
             }
-            codes::DEVICE_UNKNOWN => {
-                self.wait(schedule::jitter(UNKNOWN_EVERY, chance.number), now);
-                let what = format!(
-                    "the collector does not know this device ({message}); stop the agent and enrol it again: \
-                     offchannel-agent enrol --replace --token-file FILE"
-                );
-                self.trouble(what, now);
+            // That a report is not valid as signed may be due to what carried it; the next check-in tells.
+            codes::KEY_REPLACED | codes::SIGNATURE_INVALID
+                if tells_of_the_key(sent, code) && self.key_refused(code, now) =>
+            {
+                // Another key is tried at once; what was to be told waits for it.
+                let wait = self.backoff.failed(chance.number);
+                self.wait(wait, now);
+            }
+            codes::DEVICE_UNKNOWN | codes::KEY_REPLACED => self.is_unknown(message, now, chance),
+            codes::SIGNATURE_INVALID if !matches!(sent, InFlight::Report(_)) => {
+                self.is_unknown(message, now, chance);
             }
             codes::REVISION_STALE => {
                 // Ours is lower than what we once sent in the same epoch: our memory was put back, by a
@@ -127,7 +148,7 @@ impl Core {
                 let why = "state.json is older than what was reported (restored from a backup or copied from \
                            another device?); a new epoch was started";
                 tracing::warn!("{why}");
-                self.record.start_epoch(Epoch::from_random(chance.id), why);
+                self.record.start_epoch(Epoch::from_random(chance.id), Some(why));
                 self.dirty = true;
                 self.refresh(now);
             }
@@ -141,11 +162,24 @@ impl Core {
                 match sent {
                     // Check-ins go on, or the device would look silent.
                     InFlight::Report(_) => self.report_not_before = now.mono.saturating_add(wait),
-                    InFlight::CheckIn => self.wait(wait, now),
+                    InFlight::CheckIn | InFlight::Rotate | InFlight::Enrol => self.wait(wait, now),
                 }
                 self.trouble(format!("the collector refused a request ({status} {code}): {message}"), now);
             }
         }
+    }
+
+    /// The collector does not take this device for one of its own. It is asked again once an hour; each time a token is
+    /// looked for, which the device enrols with.
+    fn is_unknown(&mut self, message: &str, now: Moment, chance: Chance) {
+        self.unknown = true;
+        self.wait(schedule::jitter(UNKNOWN_EVERY, chance.number), now);
+        let what = format!(
+            "the collector does not know this device or its key ({message}); enrol it again: put a new token where \
+             enrolment.token_file says, which is used within the hour or after a restart, or stop the agent and run \
+             offchannel-agent enrol --replace --token-file FILE"
+        );
+        self.trouble(what, now);
     }
 
     fn wait(&mut self, wait: Duration, now: Moment) {
@@ -170,5 +204,14 @@ impl Core {
             self.clock_to_tell = to_tell;
             self.refresh(now);
         }
+    }
+}
+
+/// Whether the refusal of a request is about the key that signed it.
+fn tells_of_the_key(sent: &InFlight, code: &str) -> bool {
+    match sent {
+        InFlight::CheckIn => true,
+        InFlight::Report(_) => code == codes::KEY_REPLACED,
+        InFlight::Rotate | InFlight::Enrol => false,
     }
 }

@@ -16,9 +16,11 @@ use offchannel_shared::wire::{CheckInRequest, ReportRequest, SCHEMA};
 
 use super::events::{Chance, InFlight, Moment, ScanOrder, Scanned, SentReport, Settings};
 use super::inventory::{OwnHealth, asked_about, bounded, reportable};
+use super::keys::Keys;
 use super::policy::InForce;
 use super::unread::LastWhole;
 use crate::client::Request;
+use crate::identity::Identity;
 use crate::schedule::{self, Backoff, Debounce};
 use crate::state::{Record, Sent, Trouble};
 use crate::watch::{Hint, Sources};
@@ -34,6 +36,9 @@ const WALL_WAIT_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Core {
     pub(super) settings: Settings,
+    pub(super) keys: Keys,
+    /// The collector has just said that it does not know this device.
+    pub(super) unknown: bool,
     pub(super) record: Record,
     pub(super) policy: Option<InForce>,
     pub(super) policy_to_store: Option<(Envelope, InForce)>,
@@ -53,11 +58,11 @@ pub struct Core {
     pub(super) clock_to_tell: bool,
     /// When what was found was last judged, by the collector's clock.
     judged_at: Timestamp,
-    staged: Option<Box<SentReport>>,
+    pub(super) staged: Option<Box<SentReport>>,
     save_backoff: Backoff,
     save_not_before: Duration,
     contact_saved: Option<Timestamp>,
-    found: Option<(Inventory, DeviceFacts, Timestamp)>,
+    pub(super) found: Option<(Inventory, DeviceFacts, Timestamp)>,
     last_whole: LastWhole,
     watch: Health,
     scanning: bool,
@@ -74,6 +79,7 @@ impl Core {
     /// Starts with what is remembered. The first thing it wants is a scan of everything.
     pub fn new(
         settings: Settings,
+        identity: Identity,
         mut record: Record,
         policy: Option<InForce>,
         now: Moment,
@@ -90,13 +96,16 @@ impl Core {
             // Without a policy nothing may be reported: ask for it.
             (None, _) => Duration::ZERO,
             (Some(_), Some(_)) => schedule::jitter(interval, chance.number),
-            (Some(_), None) if settings.splay => schedule::splay(&settings.device, interval),
+            (Some(_), None) if settings.splay => schedule::splay(&identity.enrolment.device_id, interval),
             // Due once the first scan is done, so that what is told first is how things are now; this is for a
             // scan that hangs.
             (Some(_), None) => interval,
         };
         let last_whole = LastWhole::of(&record.inventory);
+        let (every, notes) = (settings.rotate_every, settings.notes.clone());
         Self {
+            keys: Keys::new(identity, every, settings.copied, notes, now),
+            unknown: false,
             contact_saved: record.last_contact,
             dirty: settings.unsaved || raised,
             settings,
@@ -232,6 +241,10 @@ impl Core {
         if self.in_flight.is_some() || now.mono < self.not_before {
             return None;
         }
+        if let Some(request) = self.poll_rotate(now) {
+            self.in_flight = Some(InFlight::Rotate);
+            return Some(request);
+        }
         if !self.dirty
             && let Some(staged) = self.staged.take()
         {
@@ -293,7 +306,8 @@ impl Core {
             let wait = Duration::try_from(policy.next_change(time)?.duration_since(time)).ok()?;
             Some(now.mono.saturating_add(wait.min(WALL_WAIT_MAX)))
         });
-        let next = [scan, send, save, policy].into_iter().flatten().min();
+        let keys = self.keys_timeout(now);
+        let next = [scan, send, save, policy, keys].into_iter().flatten().min();
         next.unwrap_or_else(|| now.mono.saturating_add(WALL_WAIT_MAX))
     }
 
@@ -312,6 +326,7 @@ impl Core {
                     ))
                 }
             },
+            identity: self.keys.health(),
             policy: policy.health(self.record.policy_refused.as_deref(), time),
             state: self.record.note.clone().map_or(Health::Ok, Health::Partial),
             watch: self.watch.clone(),
@@ -324,7 +339,7 @@ impl Core {
         // A report that is under way may carry what fell off; it is lost only if that one is.
         let flying = match &mut self.in_flight {
             Some(InFlight::Report(sent)) => Some(sent),
-            Some(InFlight::CheckIn) | None => None,
+            Some(InFlight::CheckIn | InFlight::Rotate | InFlight::Enrol) | None => None,
         };
         if let Some(sent) = flying {
             let carried = |owed: &&Transition| owed.revision <= sent.request.revision;
@@ -430,6 +445,7 @@ pub fn preview(
     };
     let own = OwnHealth {
         clock: told("clock"),
+        identity: told("identity"),
         policy: policy.health(record.policy_refused.as_deref(), now),
         state: record.note.clone().map_or(Health::Ok, Health::Partial),
         watch: told("watch"),

@@ -6,9 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{DeviceFacts, Platform};
-use offchannel_shared::ids::DeviceId;
 use offchannel_shared::inventory::Inventory;
-use offchannel_shared::signing::PublicKey;
 use offchannel_shared::wire::ReportRequest;
 
 use crate::watch::{Coverage, Sources};
@@ -34,20 +32,31 @@ pub struct Chance {
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who this is.
-    pub device: DeviceId,
-    /// The keys that sign policy bundles.
-    pub signing_keys: Vec<PublicKey>,
     /// What is scanned.
     pub platform: Platform,
     /// Time between two safety scans.
     pub safety_interval: Duration,
+    /// Time between two replacements of the device's key; never, if not given.
+    pub rotate_every: Option<Duration>,
+    /// Whether the identity was made on another machine.
+    pub copied: bool,
+    /// What is not in order with the identity.
+    pub notes: Notes,
     /// Whether the first check-in waits its turn among all devices.
     pub splay: bool,
     /// Seconds to the first check-in, if the collector has just said so at enrolment.
     pub first_check_in: Option<u32>,
     /// Whether the record differs from what is on disk, because of what was met at the start.
     pub unsaved: bool,
+}
+
+/// What is not in order with the identity, for its source health.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notes {
+    /// As long as it is this identity on this machine.
+    pub identity: Option<String>,
+    /// As long as it is this key.
+    pub key: Option<String>,
 }
 
 /// What to scan.
@@ -80,6 +89,8 @@ pub struct Scanned {
 #[derive(Debug, Clone)]
 pub(super) enum InFlight {
     CheckIn,
+    Rotate,
+    Enrol,
     Report(Box<SentReport>),
 }
 

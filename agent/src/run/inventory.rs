@@ -26,6 +26,8 @@ const HOSTNAME_MAX: usize = 255;
 pub struct OwnHealth {
     /// Whether this device's clock agrees with the collector's.
     pub clock: Health,
+    /// Whether the identity was made on this machine, and its key is for the agent alone.
+    pub identity: Health,
     /// Whether the policy is the newest and in time.
     pub policy: Health,
     /// Whether what the agent remembers is whole.
@@ -54,6 +56,7 @@ pub fn reportable(
     };
     let entries = [
         ("clock", own.clock),
+        ("identity", own.identity),
         ("inventory", inventory),
         ("policy", own.policy),
         ("state", own.state),
@@ -168,6 +171,7 @@ mod tests {
         let policy = InForce::kept(&bundle(1, "", &key), &[key.public().clone()], 0).unwrap();
         let own = OwnHealth {
             clock: Health::Ok,
+            identity: Health::Ok,
             policy: Health::Failed(long.clone()),
             state: Health::Partial(long),
             watch: Health::Ok,

@@ -3,11 +3,15 @@
 //! One thread runs it; scans run beside it on a thread of the runtime's, so that a slow disk delays
 //! neither signals nor answers.
 
+mod anew;
 mod answers;
 mod core;
 mod events;
 mod inventory;
+mod keys;
 mod policy;
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -17,24 +21,28 @@ mod unread;
 use std::future::{Future, pending};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::error_chain::error_chain;
-use offchannel_shared::signing::{KeyError, SigningKey};
+use offchannel_shared::ids::Epoch;
+use offchannel_shared::signing::KeyError;
 use offchannel_shared::wire::{GoodbyeReason, GoodbyeRequest, SCHEMA};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+pub use anew::Renewed;
 pub use core::{AGENT_VERSION, Core, preview};
-pub use events::{Chance, Moment, ScanOrder, Scanned, Settings};
+pub use events::{Chance, Moment, Notes, ScanOrder, Scanned, Settings};
 pub use inventory::{OwnHealth, bounded, reportable};
+pub use keys::assumed_birth;
 pub use policy::InForce;
 
 use crate::client::{Client, Outcome, Request, Signer};
 use crate::clock::Clock;
 use crate::confinement::Confinement;
-use crate::identity::Identity;
+use crate::enrol::{self, EnrolError, Enrolled, Granted};
+use crate::identity::{Identity, is_another};
 use crate::platform::supervisor;
 use crate::scan::scanner::Scanner;
 use crate::state::{Folder, Memory, SealKey};
@@ -70,6 +78,14 @@ pub struct Parts {
     pub folder: Folder,
     /// Who it is.
     pub identity: Identity,
+    /// Whether the identity was made on another machine.
+    pub copied: bool,
+    /// What is not in order with the identity.
+    pub notes: Notes,
+    /// Time between two replacements of the device's key; never, if not given.
+    pub rotate_every: Option<Duration>,
+    /// Where a token to enrol again with may lie.
+    pub token_file: Option<PathBuf>,
     /// What it remembers.
     pub memory: Memory,
     /// What that is sealed with.
@@ -93,21 +109,17 @@ pub struct Parts {
 /// # Errors
 /// [`RunError`]. Whatever can pass by itself is none.
 pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let Parts {
-        folder,
-        identity,
-        memory,
-        seal,
-        first_check_in,
-        client,
-        scanner,
-        confinement,
-        splay,
-        safety_interval,
-    } = parts;
-    let key = Arc::new(identity.seed.key().map_err(RunError::Key)?);
+    let Parts { folder, identity, memory, seal, client, scanner, confinement, token_file, .. } = parts;
+    // Sooner than with the first request.
+    identity.seed.key().map_err(RunError::Key)?;
     let mut record = memory.record;
-    let mut unsaved = !memory.saved || record.enrolment.as_ref() != Some(&identity.enrolment);
+    let machine = scanner.host().machine();
+    let other = is_another(&record.machine, &machine);
+    let noted = record.is_on(&machine, Epoch::from_random(chance()?.id));
+    if other {
+        tracing::warn!("what was remembered was found on another machine; a new epoch was started");
+    }
+    let mut unsaved = noted || !memory.saved || record.enrolment.as_ref() != Some(&identity.enrolment);
     // The identity is the truth; the record repeats it for those who may not read secrets.
     record.enrolment = Some(identity.enrolment.clone());
     let keys = &identity.enrolment.signing_keys;
@@ -128,29 +140,29 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
         tracing::error!("{what}");
     }
     let settings = Settings {
-        device: identity.enrolment.device_id.clone(),
-        signing_keys: keys.clone(),
         platform: scanner.host().platform(),
-        safety_interval,
-        splay,
-        first_check_in,
+        rotate_every: parts.rotate_every,
+        copied: parts.copied,
+        notes: parts.notes,
+        safety_interval: parts.safety_interval,
+        splay: parts.splay,
+        first_check_in: parts.first_check_in,
         unsaved,
     };
     let (watcher, hints) = Watcher::new();
-    let core = Core::new(settings, record, policy, moment(clock), chance()?);
-    let device = identity.enrolment.device_id.as_str().to_owned();
-    tracing::info!(%device, server = %client.server(), "the agent runs");
+    tracing::info!(device = %identity.enrolment.device_id, server = %client.server(), "the agent runs");
+    let core = Core::new(settings, identity, record, policy, moment(clock), chance()?);
     let mut daemon = Daemon {
         core,
         folder,
         seal,
         client,
-        key,
-        device: device.into(),
+        token_file,
         clock: *clock,
         eyes: Some(Eyes { scanner, watcher, confinement }),
         scan: None,
         exchange: None,
+        enrolling: None,
     };
     let end = daemon.work(&hints, stop).await?;
     daemon.end(end).await
@@ -180,17 +192,20 @@ enum End {
     Outgrown,
 }
 
+/// Something that the loop waits for beside everything else.
+type UnderWay<T> = Pin<Box<dyn Future<Output = T>>>;
+
 struct Daemon {
     core: Core,
     folder: Folder,
     seal: SealKey,
     client: Client,
-    key: Arc<SigningKey>,
-    device: Arc<str>,
+    token_file: Option<PathBuf>,
     clock: Clock,
     eyes: Option<Eyes>,
     scan: Option<JoinHandle<Looked>>,
-    exchange: Option<Pin<Box<dyn Future<Output = Outcome>>>>,
+    exchange: Option<UnderWay<Outcome>>,
+    enrolling: Option<UnderWay<Result<Granted, EnrolError>>>,
 }
 
 impl Daemon {
@@ -215,6 +230,10 @@ impl Daemon {
                     self.exchange = None;
                     self.core.handle_outcome(outcome, moment(&self.clock), chance()?);
                 }
+                granted = some(&mut self.enrolling) => {
+                    self.enrolling = None;
+                    self.enrolled(granted)?;
+                }
                 hint = hints.next() => self.core.handle_hint(hint, moment(&self.clock)),
                 () = sleep(wait) => self.core.handle_timeout(moment(&self.clock)),
             }
@@ -229,8 +248,18 @@ impl Daemon {
             self.core.handle_policy_stored(stored, now);
         }
         self.save(now)?;
+        if self.core.poll_new_key(now) {
+            self.core.handle_new_key(enrol::new_seed().map_err(RunError::Random)?);
+        }
+        if let Some(identity) = self.core.poll_identity(now) {
+            let saved = logged(self.folder.save_identity(identity));
+            self.core.handle_identity_saved(saved, now, chance()?);
+        }
         if let Some(request) = self.core.poll_send(now) {
-            self.exchange = Some(Box::pin(self.exchange(request, now)));
+            self.exchange = Some(Box::pin(self.exchange(request, now)?));
+        }
+        if let Some(facts) = self.core.poll_enrol() {
+            self.enrol(facts);
         }
         // The core wants one scan at a time, so the eyes are here whenever it wants one.
         if self.eyes.is_some()
@@ -251,10 +280,53 @@ impl Daemon {
         Ok(())
     }
 
-    fn exchange(&self, request: Request, now: Moment) -> impl Future<Output = Outcome> + use<> {
-        let (client, key, device) = (self.client.clone(), Arc::clone(&self.key), Arc::clone(&self.device));
+    fn exchange(
+        &self,
+        request: Request,
+        now: Moment,
+    ) -> Result<impl Future<Output = Outcome> + use<>, RunError> {
+        let (client, key) = (self.client.clone(), self.core.key().map_err(RunError::Key)?);
+        let device = self.core.identity().enrolment.device_id.clone();
         let now = self.core.time(now.wall);
-        async move { client.exchange(&request, Signer { key: &key, key_id: &device, now }).await }
+        Ok(async move { client.exchange(&request, Signer { key: &key, key_id: device.as_str(), now }).await })
+    }
+
+    /// Enrols again, if there is a token.
+    fn enrol(&mut self, facts: DeviceFacts) {
+        let Some(file) = self.token_file.as_deref().filter(|file| file.exists()) else { return };
+        let token = match enrol::token_from_file(file) {
+            Ok(token) => token,
+            Err(error) => {
+                self.core.handle_not_enrolled(&error_chain(&error).to_string(), moment(&self.clock));
+                return;
+            }
+        };
+        tracing::info!("the collector does not know this device; it is enrolled again with the token file");
+        self.core.handle_enrolling();
+        let (client, folder, clock) = (self.client.clone(), self.folder.clone(), self.clock);
+        self.enrolling =
+            Some(Box::pin(async move { enrol::ask(&client, &folder, token, facts, &clock).await }));
+    }
+
+    /// The collector has answered the enrolment, or not.
+    fn enrolled(&mut self, granted: Result<Granted, EnrolError>) -> Result<(), RunError> {
+        let (now, chance) = (moment(&self.clock), chance()?);
+        let record = self.core.record_to_renew(Epoch::from_random(chance.id));
+        match granted.and_then(|granted| enrol::keep(&self.folder, &self.client, granted, record)) {
+            Ok(enrolled) => {
+                if let Some(file) = &self.token_file {
+                    enrol::discard(file);
+                }
+                let Enrolled { identity, memory, policy, first_check_in } = enrolled;
+                if let Some(seal) = &identity.seal {
+                    self.seal = seal.clone();
+                }
+                let renewed = Renewed { identity, record: memory.record, policy, first_check_in };
+                self.core.handle_renewed(renewed, now, chance);
+            }
+            Err(error) => self.core.handle_not_enrolled(&error_chain(&error).to_string(), now),
+        }
+        Ok(())
     }
 
     /// Hears the answer that is under way, saves what is only in memory and says goodbye. Nothing here
@@ -267,6 +339,9 @@ impl Daemon {
         }
         self.core.handle_stop();
         let now = moment(&self.clock);
+        if let Some(identity) = self.core.poll_identity(now) {
+            logged(self.folder.save_identity(identity));
+        }
         // `poll_save` would wait after a failure; this is the last chance.
         if self.core.is_unsaved() {
             logged(self.folder.save_record(self.core.record(), &self.seal));
@@ -275,7 +350,7 @@ impl Daemon {
             return Err(RunError::Outgrown);
         }
         let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
-        match timeout(GOODBYE_TIMEOUT, self.exchange(goodbye, now)).await {
+        match timeout(GOODBYE_TIMEOUT, self.exchange(goodbye, now)?).await {
             Ok(Outcome::Accepted(_)) => tracing::info!("the agent ends"),
             // Only a courtesy: the collector notices the silence by itself.
             Ok(_) | Err(_) => tracing::info!("the agent ends; the collector could not be told"),

@@ -109,7 +109,12 @@ impl Core {
         };
         let in_force = self.policy.as_ref().map_or(0, |policy| policy.bundle.version);
         let at_least = self.record.policy_version.max(in_force);
-        match InForce::offered(&envelope, &self.settings.signing_keys, at_least, self.time(now.wall)) {
+        match InForce::offered(
+            &envelope,
+            &self.keys.identity.enrolment.signing_keys,
+            at_least,
+            self.time(now.wall),
+        ) {
             Ok(new) => {
                 let old = self.policy.as_ref().map(|policy| &policy.bundle);
                 let known = old.is_some_and(|old| {

@@ -1,24 +1,26 @@
 //! The core against a collector that gets lost requests, answers and power, in virtual time.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod collector;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use offchannel_shared::catalogue::{AppKind, Catalogue};
 use offchannel_shared::device::{DeviceFacts, Placement, Platform};
-use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AppId, DeviceId, Epoch};
-use offchannel_shared::inventory::{Grade, Health, Inventory, Scope, Sighting, Transition};
+use offchannel_shared::inventory::{Grade, Health, Inventory, Scope, Sighting};
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, parse};
 use offchannel_shared::signing::{Envelope, SigningKey};
-use offchannel_shared::wire::{CheckInResponse, ReportRequest, ReportResponse, SCHEMA, codes};
 use proptest::prelude::*;
 
+use self::collector::Collector;
 use super::core::Core;
-use super::events::{Chance, Moment, Scanned, Settings};
+use super::events::{Chance, Moment, Notes, Scanned, Settings};
 use super::policy::InForce;
-use crate::client::{Answer, ClientError, Outcome, Request};
+use crate::client::{ClientError, Outcome, Request};
+use crate::identity::{Enrolment, Identity, Seed};
 use crate::state::Record;
 use crate::watch::{Coverage, Hint, Sources};
 
@@ -37,25 +39,13 @@ pub(super) enum Network {
     Busy,
 }
 
-/// The collector, as far as agents see it.
-#[derive(Debug, Default)]
-pub(super) struct Collector {
-    pub(super) revisions: BTreeMap<(String, u64), Digest>,
-    pub(super) current: Option<ReportRequest>,
-    pub(super) transitions: Vec<Transition>,
-    pub(super) bundle: Option<Envelope>,
-    pub(super) refuse: Option<&'static str>,
-    pub(super) clock_ahead: i64,
-    pub(super) requests: Vec<&'static str>,
-    /// Whether the device's memory was ever put back. Only then may a revision come twice with
-    /// different content; the collector refuses it as stale.
-    pub(super) restored: bool,
-}
-
 /// A device and its collector.
 pub(super) struct World {
     pub(super) core: Core,
     pub(super) disk: Record,
+    /// The identity file.
+    pub(super) identity: Identity,
+    pub(super) settings: Settings,
     pub(super) now: Duration,
     pub(super) apps: BTreeSet<AppId>,
     pub(super) network: Network,
@@ -105,20 +95,19 @@ impl World {
         let policy = InForce::kept(&bundle(1, "", &key(1)), &[key(1).public().clone()], 0).unwrap();
         let mut disk = Record::new(Epoch::from_random([1; 16]));
         disk.policy_version = 1;
+        let identity = identity();
+        let (started, first) = (moment(Duration::ZERO), Some(policy.clone()));
+        let keys = vec![identity.seed.key().unwrap().public().clone()];
         let mut world = Self {
-            core: Core::new(
-                settings(None),
-                disk.clone(),
-                Some(policy.clone()),
-                moment(Duration::ZERO),
-                chance(0),
-            ),
+            core: Core::new(settings(), identity.clone(), disk.clone(), first, started, chance(0)),
             disk,
+            identity,
+            settings: settings(),
             now: Duration::ZERO,
             apps: BTreeSet::new(),
             network: Network::Works,
             disk_full: false,
-            collector: Collector::default(),
+            collector: Collector { keys, ..Collector::default() },
             writes: 0,
             noticed: 0,
             forgets: 0,
@@ -133,7 +122,8 @@ impl World {
     pub(super) fn restart(&mut self) {
         let chance = self.chance();
         let policy = Some(self.policy.clone());
-        self.core = Core::new(settings(None), self.disk.clone(), policy, moment(self.now), chance);
+        let (settings, identity) = (self.settings.clone(), self.identity.clone());
+        self.core = Core::new(settings, identity, self.disk.clone(), policy, moment(self.now), chance);
     }
 
     pub(super) fn toggle(&mut self, number: usize) {
@@ -183,6 +173,22 @@ impl World {
                 let chance = self.chance();
                 self.core.handle_saved(!self.disk_full, now, chance);
             }
+            if self.core.poll_new_key(now) {
+                let number = self.chance().number;
+                let mut seed = [5; 32];
+                seed[..8].copy_from_slice(&number.to_be_bytes());
+                self.core.handle_new_key(Seed::from_random(seed));
+            }
+            if let Some(identity) = self.core.poll_identity(now) {
+                if !step(&mut done) {
+                    return done;
+                }
+                if !self.disk_full {
+                    self.identity = identity.clone();
+                }
+                let chance = self.chance();
+                self.core.handle_identity_saved(!self.disk_full, now, chance);
+            }
             if let Some(request) = self.core.poll_send(now) {
                 if !step(&mut done) {
                     return done;
@@ -225,12 +231,25 @@ impl World {
         match self.network {
             Network::Cut => lost(),
             Network::Busy => Outcome::Later { status: 503, retry_after: Some(Duration::from_secs(30)) },
-            Network::Works => self.collector.answer(request, self.now),
+            Network::Works => self.asked(request),
             Network::LosesAnswers => {
-                self.collector.answer(request, self.now);
+                self.asked(request);
                 lost()
             }
         }
+    }
+
+    fn asked(&mut self, request: &Request) -> Outcome {
+        let signed_with = self.core.key().unwrap().public().clone();
+        self.collector.answer(request, &signed_with, self.now)
+    }
+
+    /// Whether the device and the collector have the same key, and nothing is under way.
+    pub(super) fn agrees(&self) -> bool {
+        let known = self.collector.keys.last();
+        [&self.identity, self.core.identity()]
+            .into_iter()
+            .all(|identity| identity.next.is_none() && known == Some(identity.seed.key().unwrap().public()))
     }
 
     fn found(&self) -> Inventory {
@@ -261,73 +280,26 @@ impl World {
     }
 }
 
-impl Collector {
-    fn answer(&mut self, request: &Request, now: Duration) -> Outcome {
-        let wall = moment(now).wall;
-        let server_time = wall.checked_add(jiff::SignedDuration::from_secs(self.clock_ahead)).unwrap();
-        self.requests.push(request.path());
-        let refused = |status, code: &str| Outcome::Refused {
-            status,
-            code: code.to_owned(),
-            message: "no".to_owned(),
-            server_time,
-        };
-        if let Some(code) = self.refuse {
-            return refused(401, code);
-        }
-        match request {
-            Request::CheckIn(asked) => {
-                let same = self.current.as_ref().is_some_and(|known| {
-                    known.epoch == asked.epoch
-                        && known.revision == asked.revision
-                        && Some(&known.digest) == asked.digest.as_ref()
-                });
-                Outcome::Accepted(Answer::CheckIn(CheckInResponse {
-                    schema: SCHEMA,
-                    next_check_in: 300,
-                    bundle: self.bundle.clone(),
-                    report_wanted: !same,
-                    server_time,
-                }))
-            }
-            Request::Report(report) => {
-                assert_eq!(report.digest, Digest::of(&report.inventory));
-                let id = (report.epoch.to_string(), report.revision);
-                let seen = self.revisions.entry(id.clone()).or_insert_with(|| report.digest.clone());
-                let again = *seen != report.digest;
-                assert!(!again || self.restored, "the revision {id:?} came twice with different content");
-                let latest = self.current.as_ref().filter(|known| known.epoch == report.epoch);
-                if again || latest.is_some_and(|known| known.revision > report.revision) {
-                    return refused(409, codes::REVISION_STALE);
-                }
-                if latest.is_none_or(|known| known.revision < report.revision) {
-                    // What an earlier revision brought has come, whether or not its answer arrived.
-                    let known = latest.map_or(0, |known| known.revision);
-                    let new = report.transitions.iter().filter(|transition| transition.revision > known);
-                    self.transitions.extend(new.cloned());
-                }
-                self.current = Some((**report).clone());
-                Outcome::Accepted(Answer::Report(ReportResponse {
-                    schema: SCHEMA,
-                    accepted_revision: report.revision,
-                    next_check_in: 300,
-                    bundle: self.bundle.clone(),
-                    server_time,
-                }))
-            }
-            Request::Enrol(_) | Request::Goodbye(_) => panic!("the core never sends {request:?}"),
-        }
-    }
+/// A device that was enrolled when the simulation starts.
+pub(super) fn identity() -> Identity {
+    let enrolment = Enrolment {
+        device_id: DeviceId::from_random([3; 16]),
+        server: "https://c".to_owned(),
+        signing_keys: vec![key(1).public().clone()],
+    };
+    let start = Timestamp::from_second(START).unwrap();
+    Identity::new(Seed::from_random([11; 32]), enrolment, "m1".to_owned(), start)
 }
 
-fn settings(first_check_in: Option<u32>) -> Settings {
+fn settings() -> Settings {
     Settings {
-        device: DeviceId::from_random([3; 16]),
-        signing_keys: vec![key(1).public().clone()],
         platform: Platform::Linux,
+        rotate_every: Some(Duration::from_secs(30 * 86_400)),
+        copied: false,
+        notes: Notes::default(),
         safety_interval: Duration::from_secs(900),
         splay: true,
-        first_check_in,
+        first_check_in: None,
         unsaved: false,
     }
 }

@@ -137,6 +137,11 @@ impl Host {
         })
     }
 
+    /// A hash that tells this machine from others; empty if it has no id.
+    pub fn machine(&self) -> String {
+        machine(&self.machine_id)
+    }
+
     /// What the device says of itself.
     pub fn facts(&self) -> DeviceFacts {
         let name = if self.live { processes::host_name() } else { String::new() };
@@ -151,7 +156,7 @@ impl Host {
             platform: self.platform,
             os: self.os_name(),
             arch: if self.live { std::env::consts::ARCH.to_owned() } else { self.arch_of_image() },
-            machine: machine(&self.machine_id),
+            machine: self.machine(),
         }
     }
 

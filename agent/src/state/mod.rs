@@ -19,8 +19,8 @@ pub use files::{Folder, Lock};
 pub use record::{Observed, Record, Sent, TRANSITIONS_BYTES, Trouble, json_size};
 pub use seal::{SealKey, SealKeyError};
 
-use crate::identity::{Identity, Seed};
-use crate::platform::storage::Access;
+use crate::identity::{Identity, Pending};
+use crate::platform::storage::{self, Access};
 use files::Read;
 
 const IDENTITY: &str = "identity.json";
@@ -66,9 +66,27 @@ pub enum StateError {
         #[source]
         cause: std::io::Error,
     },
+    /// The rights of a file or folder cannot be told or set.
+    #[error("cannot see to it that {path} is for the agent's user alone")]
+    Rights {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
     /// A value cannot be written as JSON.
     #[error("cannot write {0} as JSON")]
     Encode(&'static str, #[source] serde_json::Error),
+}
+
+/// Who beside the agent's user could get at the device's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exposure {
+    /// Other accounts could read it. They cannot any more.
+    pub key: bool,
+    /// Other accounts may write in the folder, and so put another file in its place.
+    pub folder: bool,
 }
 
 /// What became of a file of ours.
@@ -104,6 +122,24 @@ impl Folder {
         self.load(IDENTITY, |identity: &Identity| identity.schema == Identity::SCHEMA)
     }
 
+    /// What is wrong with the rights on the identity and its folder, with what to do. A file that others could read
+    /// is closed to them; what they have read they keep.
+    ///
+    /// # Errors
+    /// [`StateError`] if the rights cannot be told or put right.
+    pub fn exposure(&self) -> Result<Exposure, StateError> {
+        let path = self.path().join(IDENTITY);
+        let failed = |cause| StateError::Rights { path: path.display().to_string(), cause };
+        let open = storage::is_open_to_others(&path, Access::Private).map_err(failed)?;
+        if open {
+            storage::close_to_others(&path).map_err(failed)?;
+        }
+        let dir = self.path();
+        let failed = |cause| StateError::Rights { path: dir.display().to_string(), cause };
+        let folder = storage::is_open_to_others(dir, Access::Public).map_err(failed)?;
+        Ok(Exposure { key: open, folder })
+    }
+
     /// Keeps who the device is.
     ///
     /// # Errors
@@ -117,16 +153,16 @@ impl Folder {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn pending(&self) -> Result<Loaded<Seed>, StateError> {
-        self.load(PENDING, |_: &Seed| true)
+    pub fn pending(&self) -> Result<Loaded<Pending>, StateError> {
+        self.load(PENDING, |_: &Pending| true)
     }
 
     /// Keeps the key of an enrolment that is about to be asked for.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn save_pending(&self, seed: &Seed) -> Result<(), StateError> {
-        self.save(PENDING, Access::Private, seed)
+    pub fn save_pending(&self, pending: &Pending) -> Result<(), StateError> {
+        self.save(PENDING, Access::Private, pending)
     }
 
     /// Forgets the key of an enrolment that is done.
@@ -358,6 +394,30 @@ mod tests {
         std::fs::write(folder.path().join(IDENTITY), b"{\"schema\":1").unwrap();
         assert!(matches!(folder.identity(), Ok(Loaded::Damaged(kept)) if kept == "identity.json.damaged-1"));
         assert!(matches!(folder.identity(), Ok(Loaded::Absent)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_could_read_is_told_and_closed_to_them() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_place, folder) = folder();
+        let path = folder.path().join(IDENTITY);
+        let set = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        std::fs::write(&path, b"{}").unwrap();
+        for (file, dir, expected) in [
+            (0o600, 0o755, Exposure { key: false, folder: false }),
+            (0o640, 0o700, Exposure { key: true, folder: false }),
+            (0o604, 0o755, Exposure { key: true, folder: false }),
+            (0o600, 0o775, Exposure { key: false, folder: true }),
+        ] {
+            set(&path, file);
+            set(folder.path(), dir);
+            assert_eq!(folder.exposure().unwrap(), expected, "{file:o} in {dir:o}");
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file:o} is put right");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use offchannel_shared::inventory::{Inventory, Sighting, Transition, transitions}
 use offchannel_shared::wire::{ReportRequest, TRANSITIONS_MAX};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Enrolment;
+use crate::identity::{Enrolment, is_another};
 
 /// Most bytes of the transitions as JSON; with this all of them fit into one report.
 pub const TRANSITIONS_BYTES: usize = 96 * 1024;
@@ -70,6 +70,9 @@ pub struct Record {
     /// Why the last offered policy was refused; `None` once one was accepted.
     #[serde(default)]
     pub policy_refused: Option<String>,
+    /// Hash of the id of the machine that this was found on, as in the facts; empty if that has none.
+    #[serde(default)]
+    pub machine: String,
     /// What happened to this file, for the source health `state`.
     #[serde(default)]
     pub note: Option<String>,
@@ -115,6 +118,7 @@ impl Record {
             transitions_lost: 0,
             policy_version: 0,
             policy_refused: None,
+            machine: String::new(),
             note: None,
             last_contact: None,
             sent: None,
@@ -189,9 +193,27 @@ impl Record {
         Observed { changed: true, forgot, dropped }
     }
 
+    /// Takes note of the machine that is looked at. Whether that changed anything.
+    ///
+    /// What was found on another machine is not this one's: a copied disk image starts its own epoch, by which the
+    /// collector tells the two apart. What protects the device from older policies stays.
+    pub fn is_on(&mut self, machine: &str, epoch: Epoch) -> bool {
+        if machine.is_empty() || self.machine == machine {
+            return false;
+        }
+        if is_another(&self.machine, machine) {
+            let fresh = Self::new(epoch);
+            let old = std::mem::replace(self, fresh);
+            self.enrolment = old.enrolment;
+            self.policy_version = old.policy_version;
+        }
+        machine.clone_into(&mut self.machine);
+        true
+    }
+
     /// Starts a new epoch with what is known now as its first revision. What was not acknowledged in
-    /// the old one stays owed.
-    pub fn start_epoch(&mut self, epoch: Epoch, why: &str) {
+    /// the old one stays owed. `note` is for the source health `state`, if something is not in order with it.
+    pub fn start_epoch(&mut self, epoch: Epoch, note: Option<&str>) {
         self.epoch = epoch;
         self.revision = 0;
         for transition in &mut self.transitions {
@@ -200,7 +222,7 @@ impl Record {
         self.digest = None;
         self.acknowledged = 0;
         self.acknowledged_digest = None;
-        self.note = Some(why.to_owned());
+        self.note = note.map(str::to_owned);
     }
 }
 
@@ -261,6 +283,23 @@ mod tests {
         let changes: Vec<_> = record.transitions.iter().map(|t| (t.at, t.change)).collect();
         assert_eq!(changes, [(at(2), Change::Appeared), (at(3), Change::Disappeared)]);
         assert!(!observe(&mut record, inventory(&[]), at(4)).changed, "the same inventory is no revision");
+    }
+
+    #[test]
+    fn on_another_machine_it_starts_anew_but_takes_no_older_policy() {
+        let epoch = |byte| Epoch::from_random([byte; 16]);
+        let mut record = Record::new(epoch(1));
+        record.policy_version = 6;
+        assert!(record.is_on("m1", epoch(2)), "the first one is noted");
+        observe(&mut record, inventory(&[7]), at(1));
+        for same in ["m1", ""] {
+            assert!(!record.is_on(same, epoch(2)));
+        }
+        assert_eq!((&record.epoch, record.revision), (&epoch(1), 1));
+        assert!(record.is_on("m2", epoch(2)));
+        let expected = Record { machine: "m2".to_owned(), policy_version: 6, ..Record::new(epoch(2)) };
+        assert_eq!(record, expected);
+        assert!(!record.is_on("m2", epoch(3)), "after its next start, too");
     }
 
     #[test]

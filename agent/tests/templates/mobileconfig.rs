@@ -12,6 +12,8 @@ use super::{all_keys, assert_taken, escape, parse};
 const SHOWN: &[(&str, &str)] = &[
     ("check_in.splay", "true"),
     ("enrolment.token_file", "/Library/Application Support/Offchannel/enrolment.token"),
+    ("identity.on_clone", "alert"),
+    ("identity.rotate_every", "30d"),
     ("log.format", "json"),
     ("log.level", "info"),
     ("scan.safety_interval", "15m"),

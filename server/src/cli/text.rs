@@ -24,6 +24,7 @@ pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io:
     writeln!(out, "Device   {name} ({})", known.join(", "))?;
     writeln!(out, "Id       {}", device.id)?;
     let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };
+    writeln!(out, "Key      {}, since {}", device.public_key.id(), instant(device.key_since()))?;
     writeln!(out, "Status   {status} as of {}", instant(view.as_of))?;
     writeln!(out, "Policy   {:?}, version {}", printable(&in_force.policy.name), in_force.version)?;
     if let Some(at) = device.retired_at {

@@ -24,6 +24,8 @@ pub struct Device {
     pub id: DeviceId,
     /// The key that its requests are signed with.
     pub public_key: PublicKey,
+    /// The key that it had before, if its key was ever replaced.
+    pub replaced_key: Option<ReplacedKey>,
     /// What it says of itself.
     pub facts: DeviceFacts,
     /// What the organisation says of it.
@@ -48,6 +50,15 @@ pub struct Device {
     pub past_epochs: Vec<Epoch>,
     /// When the device must be judged again although nothing is heard of it.
     pub evaluate_at: Option<Timestamp>,
+}
+
+/// A key that a device had, and that is never accepted again. Only the last one is remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplacedKey {
+    /// The key.
+    pub public_key: PublicKey,
+    /// When another one took its place.
+    pub at: Timestamp,
 }
 
 /// A goodbye.
@@ -115,6 +126,11 @@ impl fmt::Display for Status {
 }
 
 impl Device {
+    /// Since when it has had its key.
+    pub fn key_since(&self) -> Timestamp {
+        self.replaced_key.as_ref().map_or(self.enrolled_at, |replaced| replaced.at)
+    }
+
     /// How the device stands at an instant, given its open findings.
     pub fn status(&self, findings: &[Finding], stale_after: Span, now: Timestamp) -> Status {
         if self.report.is_none() {

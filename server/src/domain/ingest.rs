@@ -27,6 +27,15 @@ pub enum Refusal {
     /// The device was retired.
     #[error("the device was retired at {0}: enrol it again if it is in use")]
     Retired(Timestamp),
+    /// The key that signed is not the device's any more.
+    #[error("the key that signs was replaced at {0}: use the new one, or enrol again with a new token")]
+    KeyReplaced(Timestamp),
+    /// The new key was in use before.
+    #[error("the key that is offered was in use before: make a new one")]
+    KeyTaken,
+    /// The new key's proof does not hold.
+    #[error("the proof does not show that the device has the key that it offers")]
+    KeyUnproven,
     /// Another revision of this epoch is on record.
     #[error(
         "revision {offered} is behind, or differs from, revision {current} on record: start a new epoch and report again"
@@ -214,7 +223,7 @@ pub fn retire(case: Case, context: &Context<'_>, ids: &mut dyn NewIds) -> Result
     Ok(Some(work.finish()))
 }
 
-fn refuse_retired(case: &Case) -> Result<(), Refusal> {
+pub(super) fn refuse_retired(case: &Case) -> Result<(), Refusal> {
     case.device.retired_at.map_or(Ok(()), |at| Err(Refusal::Retired(at)))
 }
 

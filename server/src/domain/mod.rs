@@ -9,5 +9,6 @@ pub mod ingest;
 mod notify;
 pub mod published;
 mod reconcile;
+pub mod rotation;
 pub mod token;
 mod trouble;

@@ -227,7 +227,11 @@ impl<'a> Reconciler<'a> {
         ids: &mut dyn NewIds,
     ) {
         // That a device is cloned is over when somebody says so: no later report proves it.
-        let concerned = |key: &&Key| concerns(key.0) && key.0 != AlertKind::DeviceCloned;
+        // And while copies take turns, what one of them does not have says nothing of the others: alerts about apps
+        // would come and go with every report.
+        let copies = self.alerts.values().any(|a| a.kind == AlertKind::DeviceCloned && a.is_active());
+        let lasts = |kind: AlertKind| kind == AlertKind::DeviceCloned || (copies && is_about_app(kind));
+        let concerned = |key: &&Key| concerns(key.0) && !lasts(key.0);
         let over = self.alerts.keys().filter(concerned).filter(|key| !conditions.contains_key(key));
         let over: Vec<Key> = over.cloned().collect();
         for key in &over {

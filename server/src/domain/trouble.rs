@@ -14,9 +14,9 @@ const CLOCK: &str = "clock";
 const POLICY: &str = "policy";
 /// The part of the agent that concerns its own files.
 const STATE: &str = "state";
-/// Parts of the agent whose trouble makes a report late or short, and nothing unseen: what is beyond the room of a
-/// report is named by app at least once, and what cannot be watched is looked at every minute.
-const HARMLESS: [&str; 2] = ["inventory", "watch"];
+/// Parts of the agent whose trouble leaves nothing unseen: whose identity it is, is for the alert about copied devices;
+/// what is beyond the room of a report is named by app at least once; what cannot be watched is looked at every minute.
+const HARMLESS: [&str; 3] = ["identity", "inventory", "watch"];
 
 /// Whether an alert of this kind stands for this health.
 ///

@@ -10,6 +10,7 @@ use axum::extract::State;
 use http::StatusCode;
 use offchannel_shared::wire::{
     CheckInRequest, CheckInResponse, EnrolResponse, GoodbyeRequest, ReportRequest, ReportResponse,
+    RotateRequest, RotateResponse,
 };
 
 use super::auth::{Enrolling, Signed};
@@ -30,7 +31,7 @@ pub(super) async fn enrol(
 
 pub(super) async fn check_in(
     State(shared): State<Arc<Shared>>,
-    Signed { device, body }: Signed<CheckInRequest>,
+    Signed { device, body, .. }: Signed<CheckInRequest>,
 ) -> Result<Json<CheckInResponse>, Refusal> {
     let service = shared.service.clone();
     finished(&shared, async move { service.check_in(&device, body).await }).await.map(Json)
@@ -38,15 +39,23 @@ pub(super) async fn check_in(
 
 pub(super) async fn report(
     State(shared): State<Arc<Shared>>,
-    Signed { device, body }: Signed<ReportRequest>,
+    Signed { device, body, .. }: Signed<ReportRequest>,
 ) -> Result<Json<ReportResponse>, Refusal> {
     let service = shared.service.clone();
     finished(&shared, async move { service.report(&device, body).await }).await.map(Json)
 }
 
+pub(super) async fn rotate(
+    State(shared): State<Arc<Shared>>,
+    Signed { device, key, body }: Signed<RotateRequest>,
+) -> Result<Json<RotateResponse>, Refusal> {
+    let service = shared.service.clone();
+    finished(&shared, async move { service.rotate(&device, &key, body).await }).await.map(Json)
+}
+
 pub(super) async fn goodbye(
     State(shared): State<Arc<Shared>>,
-    Signed { device, body }: Signed<GoodbyeRequest>,
+    Signed { device, body, .. }: Signed<GoodbyeRequest>,
 ) -> Result<StatusCode, Refusal> {
     let service = shared.service.clone();
     finished(&shared, async move { service.goodbye(&device, body).await }).await?;

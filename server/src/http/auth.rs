@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
+use http::request::Parts;
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::signing::PublicKey;
-use offchannel_shared::signing::request::Claim;
+use offchannel_shared::signing::request::{Claim, RequestError};
 use offchannel_shared::wire::EnrolRequest;
 use serde::de::DeserializeOwned;
 
@@ -18,12 +19,15 @@ use super::body::{self, Encoding};
 use super::refusal::Refusal;
 use super::replay::Memory;
 use super::router::Shared;
-use crate::service::ServiceError;
+use crate::domain::ingest;
+use crate::service::{DeviceKey, ServiceError};
 
 /// A request that a device signed.
 #[derive(Debug)]
 pub(super) struct Signed<T> {
     pub(super) device: DeviceId,
+    /// The key that it was verified with.
+    pub(super) key: PublicKey,
     pub(super) body: T,
 }
 
@@ -43,7 +47,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Signed<T> {
         let unknown = || Refusal::from(ServiceError::DeviceUnknown);
         let device = DeviceId::new(claim.key_id.as_str()).map_err(|_| unknown())?;
         let key = shared.service.device_key(&device).await?.ok_or_else(unknown)?;
-        let sent = verified(request, &claim, &key.public_key, shared).await?;
+        let sent = verified(request, &claim, &device, &key, shared).await?;
         if let Some(at) = key.retired_at {
             return Err(Refusal::device_unknown(format!(
                 "the device was retired at {at}: enrol it again if it is in use"
@@ -57,7 +61,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Signed<T> {
             }
         }
         let body = decoded(sent, encoding, shared)?;
-        Ok(Self { device, body })
+        Ok(Self { device, key: key.public_key, body })
     }
 }
 
@@ -69,7 +73,8 @@ impl FromRequest<Arc<Shared>> for Enrolling {
         let claim = Claim::read(request.headers())?;
         let key = PublicKey::try_from(claim.key_id.clone())
             .map_err(|_| Refusal::signature_invalid("expected the device's public key as keyid"))?;
-        let sent = verified(request, &claim, &key, shared).await?;
+        let (head, sent) = received(request, shared).await?;
+        head.check(&claim, &key, &sent, shared)?;
         // Anybody can make keys and sign: only what a token was accepted for is remembered, by the handler.
         if shared.replays.seen(&claim, shared.service.now()) {
             return Err(Refusal::replayed());
@@ -84,17 +89,50 @@ impl FromRequest<Arc<Shared>> for Enrolling {
     }
 }
 
-/// The body as sent, if this key signed it.
+/// What a signature covers beside the body.
+struct Head(Parts);
+
+impl Head {
+    /// Whether this key signed it.
+    fn check(
+        &self,
+        claim: &Claim,
+        key: &PublicKey,
+        sent: &[u8],
+        shared: &Shared,
+    ) -> Result<(), RequestError> {
+        claim.verify(key, self.0.method.as_str(), self.0.uri.path(), sent, shared.service.now())
+    }
+}
+
+async fn received(request: Request, shared: &Shared) -> Result<(Head, Bytes), Refusal> {
+    let (head, body) = request.into_parts();
+    Ok((Head(head), body::receive(body, &shared.limits).await?))
+}
+
+/// The body as sent, if the device signed it.
 async fn verified(
     request: Request,
     claim: &Claim,
-    key: &PublicKey,
+    device: &DeviceId,
+    key: &DeviceKey,
     shared: &Shared,
 ) -> Result<Bytes, Refusal> {
-    let (head, body) = request.into_parts();
-    let sent = body::receive(body, &shared.limits).await?;
-    claim.verify(key, head.method.as_str(), head.uri.path(), &sent, shared.service.now())?;
-    Ok(sent)
+    let (head, sent) = received(request, shared).await?;
+    let refused = match head.check(claim, &key.public_key, &sent, shared) {
+        Ok(()) => return Ok(sent),
+        Err(refused) => refused,
+    };
+    // Whoever has the key from before a rotation is told so, and nobody else: an agent that missed the answer to
+    // its rotation goes on with its new key, and a copy of a device learns what it is.
+    if refused == RequestError::Signature
+        && let Some(replaced) = &key.replaced
+        && head.check(claim, replaced, &sent, shared).is_ok()
+    {
+        tracing::warn!(%device, key = %replaced.id(), "a request is signed with a key that was replaced");
+        return Err(ServiceError::Refused(ingest::Refusal::KeyReplaced(key.since)).into());
+    }
+    Err(refused.into())
 }
 
 fn decoded<T: DeserializeOwned>(sent: Bytes, encoding: Encoding, shared: &Shared) -> Result<T, Refusal> {

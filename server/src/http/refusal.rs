@@ -122,6 +122,9 @@ impl From<ServiceError> for Refusal {
             ServiceError::Refused(refusal) => {
                 let (status, code) = match refusal {
                     ingest::Refusal::Retired(_) => (StatusCode::UNAUTHORIZED, codes::DEVICE_UNKNOWN),
+                    ingest::Refusal::KeyReplaced(_) => (StatusCode::UNAUTHORIZED, codes::KEY_REPLACED),
+                    ingest::Refusal::KeyTaken => (StatusCode::CONFLICT, codes::KEY_TAKEN),
+                    ingest::Refusal::KeyUnproven => (StatusCode::UNPROCESSABLE_ENTITY, codes::KEY_UNPROVEN),
                     ingest::Refusal::RevisionStale { .. } => (StatusCode::CONFLICT, codes::REVISION_STALE),
                     ingest::Refusal::DigestMismatch { .. } => {
                         (StatusCode::UNPROCESSABLE_ENTITY, codes::DIGEST_MISMATCH)

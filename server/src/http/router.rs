@@ -22,8 +22,16 @@ pub(super) const READYZ: &str = "/readyz";
 pub(super) const METRICS: &str = "/metrics";
 
 /// All routes, as they are named in logs and metrics.
-pub(super) const ROUTES: [&str; 7] =
-    [wire::ENROL_PATH, wire::CHECK_IN_PATH, wire::REPORT_PATH, wire::GOODBYE_PATH, HEALTHZ, READYZ, METRICS];
+pub(super) const ROUTES: [&str; 8] = [
+    wire::ENROL_PATH,
+    wire::CHECK_IN_PATH,
+    wire::REPORT_PATH,
+    wire::ROTATE_PATH,
+    wire::GOODBYE_PATH,
+    HEALTHZ,
+    READYZ,
+    METRICS,
+];
 
 /// What handlers share.
 #[derive(Debug)]
@@ -40,6 +48,7 @@ pub fn router(service: Service, limits: &Limits, metrics: &Metrics) -> Router {
         .route(wire::ENROL_PATH, post(agent::enrol))
         .route(wire::CHECK_IN_PATH, post(agent::check_in))
         .route(wire::REPORT_PATH, post(agent::report))
+        .route(wire::ROTATE_PATH, post(agent::rotate))
         .route(wire::GOODBYE_PATH, post(agent::goodbye))
         .route(HEALTHZ, get(probe::healthz))
         .route(READYZ, get(probe::readyz));

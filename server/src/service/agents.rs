@@ -1,13 +1,14 @@
-//! What agents ask for: enrolment, check-in, report, goodbye.
+//! What agents ask for: enrolment, check-in, report, rotation of their key, goodbye.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use offchannel_shared::device::Placement;
 use offchannel_shared::ids::DeviceId;
+use offchannel_shared::signing::PublicKey;
 use offchannel_shared::wire::{
     CheckInRequest, CheckInResponse, EnrolRequest, EnrolResponse, GoodbyeRequest, ReportRequest,
-    ReportResponse, SCHEMA,
+    ReportResponse, RotateRequest, RotateResponse, SCHEMA,
 };
 
 use super::cache::{DeviceKey, Known};
@@ -16,6 +17,7 @@ use super::{Service, ServiceError};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::domain::ingest::{self, Context, Refusal};
+use crate::domain::rotation;
 use crate::domain::token::Presented;
 use crate::random;
 use crate::service::background::DerivedIds;
@@ -38,6 +40,7 @@ impl Service {
         let device = Device {
             id: random::id()?,
             public_key: request.public_key,
+            replaced_key: None,
             facts: request.facts,
             // The store takes the token's.
             placement: Placement {
@@ -76,6 +79,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Store`].
     pub async fn device_key(&self, id: &DeviceId) -> Result<Option<DeviceKey>, ServiceError> {
+        self.keep_up().await?;
         match self.known(id).await {
             Ok(known) => Ok(Some(known.key.clone())),
             Err(ServiceError::DeviceUnknown) => Ok(None),
@@ -151,6 +155,31 @@ impl Service {
             bundle: self.bundle_if_needed(&known.placement, request.policy_version, None, now)?,
             server_time: now,
         })
+    }
+
+    /// Replaces the device's key; answers only when that is on disk. `signed_with` is the key that the request
+    /// was verified with.
+    ///
+    /// # Errors
+    /// [`ServiceError::DeviceUnknown`], [`ServiceError::Refused`] and others.
+    pub async fn rotate(
+        &self,
+        device: &DeviceId,
+        signed_with: &PublicKey,
+        request: RotateRequest,
+    ) -> Result<RotateResponse, ServiceError> {
+        let (old, new) = (signed_with.id(), request.public_key.id());
+        let signed_with = signed_with.clone();
+        let judge = move |case, context: &Context<'_>, ids: &mut DerivedIds| {
+            rotation::rotate(case, &signed_with, &request, context, ids)
+        };
+        let decided = self.decide(device, judge).await?;
+        if decided.is_some() {
+            count(&self.0.stats.rotations);
+            tracing::info!(%device, %old, %new, "the key of a device was replaced");
+        }
+        let known = self.known(device).await?;
+        Ok(RotateResponse { schema: SCHEMA, key_since: known.key.since, server_time: self.now() })
     }
 
     /// Takes in a goodbye.

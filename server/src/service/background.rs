@@ -79,19 +79,33 @@ impl Service {
         Ok(())
     }
 
+    /// Takes in what another process has announced since this was last asked, so that what was revoked by an admin
+    /// command is refused from the next request on and not from the next look at the database.
+    ///
+    /// # Errors
+    /// As [`Service::refresh`].
+    pub(super) async fn keep_up(&self) -> Result<(), ServiceError> {
+        let announced = self.0.store.announced();
+        if self.0.announced.load(Ordering::SeqCst) != announced {
+            self.refresh().await?;
+            // Only now: a request that comes meanwhile must wait for it, too.
+            self.0.announced.store(announced, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
     /// Reads anew what another process has changed, an admin command for example.
     ///
     /// # Errors
     /// [`ServiceError::Store`] and [`ServiceError::StoredPolicy`].
     pub async fn refresh(&self) -> Result<(), ServiceError> {
-        if self.0.store.changed_elsewhere().await? {
-            self.0.outdated.store(true, Ordering::SeqCst);
-        }
+        let mut outdated = self.0.outdated.lock().await;
         // Once said, it is said no more: what fails now must be tried again.
-        if self.0.outdated.load(Ordering::SeqCst) {
+        *outdated |= self.0.store.changed_elsewhere().await?;
+        if *outdated {
             self.0.devices.clear();
             self.load_policy().await?;
-            self.0.outdated.store(false, Ordering::SeqCst);
+            *outdated = false;
             self.nudge();
         }
         Ok(())

@@ -18,6 +18,10 @@ use crate::store::Seen;
 pub struct DeviceKey {
     /// The key that its requests are signed with.
     pub public_key: PublicKey,
+    /// Since when it has been the device's key.
+    pub since: Timestamp,
+    /// The key that it replaced, if any.
+    pub replaced: Option<PublicKey>,
     /// Since when it is retired, if it is.
     pub retired_at: Option<Timestamp>,
 }
@@ -38,7 +42,12 @@ impl Known {
             case.alerts.iter().any(|alert| alert.kind == AlertKind::DeviceSilent && alert.is_active());
         let device = &case.device;
         Self {
-            key: DeviceKey { public_key: device.public_key.clone(), retired_at: device.retired_at },
+            key: DeviceKey {
+                public_key: device.public_key.clone(),
+                since: device.key_since(),
+                replaced: device.replaced_key.as_ref().map(|replaced| replaced.public_key.clone()),
+                retired_at: device.retired_at,
+            },
             placement: device.placement.clone(),
             on_record: device.report.as_ref().map(|r| (r.epoch.clone(), r.revision, r.digest.clone())),
             missed: silent || device.goodbye.is_some(),

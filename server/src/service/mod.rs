@@ -11,14 +11,14 @@ mod policies;
 mod stats;
 mod tokens;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 use offchannel_shared::ids::{ChannelName, DeviceId};
 use offchannel_shared::policy::Problems;
 use offchannel_shared::signing::SigningKey;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 pub use alerts::AlertView;
 pub use cache::DeviceKey;
@@ -93,8 +93,11 @@ struct Inner {
     bundles: cache::BundleCache,
     seen: cache::SeenDevices,
     changed: watch::Sender<u64>,
-    /// Another process has changed something that was not read yet.
-    outdated: AtomicBool,
+    /// Whether another process has changed something that was not read yet. Held while it is read, so that whoever
+    /// asks meanwhile waits for it.
+    outdated: Mutex<bool>,
+    /// The store's announcements that were taken in.
+    announced: AtomicU64,
     started_at: Timestamp,
     stats: stats::Counters,
 }
@@ -111,6 +114,7 @@ impl Service {
         channels: Vec<ChannelName>,
     ) -> Result<Self, ServiceError> {
         let started_at = clock.now();
+        let announced = AtomicU64::new(store.announced());
         let service = Self(Arc::new(Inner {
             store,
             clock,
@@ -121,7 +125,8 @@ impl Service {
             bundles: cache::BundleCache::default(),
             seen: cache::SeenDevices::default(),
             changed: watch::Sender::new(0),
-            outdated: AtomicBool::new(false),
+            outdated: Mutex::new(false),
+            announced,
             started_at,
             stats: stats::Counters::default(),
         }));

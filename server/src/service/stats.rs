@@ -16,6 +16,8 @@ pub struct ServiceStats {
     pub reports: u64,
     /// Reports that were on record already.
     pub reports_repeated: u64,
+    /// Keys of devices that were replaced by new ones.
+    pub rotations: u64,
     /// Devices judged again because time passed or the policy changed.
     pub evaluations: u64,
     /// Alerts opened or reopened.
@@ -32,6 +34,7 @@ pub(super) struct Counters {
     pub(super) check_ins: AtomicU64,
     pub(super) reports: AtomicU64,
     pub(super) reports_repeated: AtomicU64,
+    pub(super) rotations: AtomicU64,
     pub(super) evaluations: AtomicU64,
     alerts_opened: AtomicU64,
     alerts_resolved: AtomicU64,
@@ -58,6 +61,7 @@ impl Counters {
             check_ins: of(&self.check_ins),
             reports: of(&self.reports),
             reports_repeated: of(&self.reports_repeated),
+            rotations: of(&self.rotations),
             evaluations: of(&self.evaluations),
             alerts_opened: of(&self.alerts_opened),
             alerts_resolved: of(&self.alerts_resolved),

@@ -117,7 +117,8 @@ pub trait DeviceStore: Send + Sync {
     async fn case(&self, id: &DeviceId) -> Result<Option<Case>, StoreError>;
 
     /// Loads a device's case, lets `decide` decide and commits the outcome, alone or together with
-    /// other decisions; no other decision about the device comes between.
+    /// other decisions; no other decision about the device comes between. One that gives the device the key of
+    /// another device is refused as [`Refusal::KeyTaken`].
     ///
     /// # Errors
     /// [`StoreError::NotFound`] and others; nothing is written then.

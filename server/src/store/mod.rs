@@ -101,6 +101,11 @@ pub trait Store: AlertStore + DeliveryStore + DeviceStore + PolicyStore + TokenS
     /// [`StoreError`].
     async fn changed_elsewhere(&self) -> Result<bool, StoreError>;
 
+    /// A number that grows when another process says that it has committed something. It says so before it tells its
+    /// own caller, so that a request that comes after an admin command ended can know of it. Cheap: every
+    /// request asks.
+    fn announced(&self) -> u64;
+
     /// Writes everything out and closes; later calls fail with [`StoreError::Closed`].
     ///
     /// # Errors

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use offchannel_server::domain::case::Decision;
-use offchannel_server::domain::device::Goodbye;
-use offchannel_server::store::{Seen, Store};
+use offchannel_server::domain::device::{Goodbye, ReplacedKey};
+use offchannel_server::domain::ingest::Refusal;
+use offchannel_server::store::{DecideOutcome, Seen, Store};
 use offchannel_shared::ids::DeviceId;
+use offchannel_shared::signing::PublicKey;
 use offchannel_shared::wire::GoodbyeReason;
 
-use super::fixtures::{at, commit, device, enrolled, finding, id, nothing, presented, report, token};
+use super::fixtures::{
+    at, commit, deciding, device, enrolled, finding, id, nothing, presented, report, token,
+};
 use super::{Behaviour, behaviour};
 
 pub fn all() -> Vec<Behaviour> {
     vec![
         behaviour("a device reads back as it was written, with odd values too", round_trip),
+        behaviour("no device gets a key that another one has", taken_key),
         behaviour("devices are listed by id in pages, with their open findings", pages),
         behaviour("the longest due device comes first", due),
         behaviour("every active device can be made due", evaluate_all),
@@ -28,6 +33,9 @@ async fn round_trip(store: Arc<dyn Store>) {
     let written = commit(&store, &device.id, |mut case| {
         let device = &mut case.device;
         device.facts.hostname = "\u{0}'; DROP TABLE devices; -- \u{1F600}".to_owned();
+        let public_key =
+            std::mem::replace(&mut device.public_key, PublicKey::from_bytes(&[0xff; 32]).unwrap());
+        device.replaced_key = Some(ReplacedKey { public_key, at: at(3) });
         device.facts.machine = String::new();
         device.agent_version = "x".repeat(10_000);
         device.policy_version = u64::MAX;
@@ -47,6 +55,24 @@ async fn round_trip(store: Arc<dyn Store>) {
     })
     .await;
     assert_eq!(store.device(&device.id).await.unwrap(), Some(back.device));
+}
+
+async fn taken_key(store: Arc<dyn Store>) {
+    let (first, second) = (enrolled(&store, 1).await, enrolled(&store, 2).await);
+    let other = second.public_key.clone();
+    let outcome = store
+        .decide(
+            &first.id,
+            deciding(move |mut case| {
+                case.device.public_key = other.clone();
+                Ok(Some(nothing(case.device)))
+            }),
+        )
+        .await
+        .unwrap();
+    assert_eq!(outcome, DecideOutcome::Refused(Refusal::KeyTaken));
+    assert_eq!(store.device(&first.id).await.unwrap(), Some(first));
+    assert_eq!(store.device(&second.id).await.unwrap(), Some(second));
 }
 
 async fn pages(store: Arc<dyn Store>) {

@@ -72,6 +72,7 @@ pub fn device(number: u64) -> Device {
     Device {
         id: id(number),
         public_key: PublicKey::from_bytes(&key).unwrap(),
+        replaced_key: None,
         facts: DeviceFacts {
             hostname: format!("host-{number}"),
             platform: Platform::Linux,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+mod copies;
+mod rotation;
 mod world;
 
 use std::collections::BTreeMap;

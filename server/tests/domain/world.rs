@@ -95,6 +95,7 @@ impl World {
         let device = Device {
             id: DeviceId::from_random([1; 16]),
             public_key: PublicKey::from_bytes(&[7; 32]).unwrap(),
+            replaced_key: None,
             facts: facts(),
             placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
             token: TokenId::from_random([2; 16]),

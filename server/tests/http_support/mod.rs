@@ -109,7 +109,7 @@ impl Server {
     pub async fn with(limits: Limits, policy: Option<&str>, channels: &[ChannelName]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = SettableClock::at(at(0));
-        let options = OpenOptions { create: true, migrate: true, now: at(0) };
+        let options = OpenOptions { create: true, migrate: true, announce: false, now: at(0) };
         let store = SqliteStore::open(&folder.path().join("offchannel.db"), &options).unwrap();
         let key = SigningKey::from_seed(&[7; 32]).unwrap();
         let service = Service::start(store, Arc::new(clock.clone()), key, channels.to_vec()).await.unwrap();

@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::{alerts, deliveries, devices, findings, policies, sightings};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
+use crate::domain::ingest::Refusal;
 use crate::store::{Decide, DecideOutcome};
 
 /// What is known of a device.
@@ -22,11 +23,19 @@ pub(super) fn decide(c: &Connection, id: &DeviceId, decide: &Decide) -> Result<D
     match decide.0(case) {
         Err(refusal) => Ok(DecideOutcome::Refused(refusal)),
         Ok(None) => Ok(DecideOutcome::Committed(None)),
+        Ok(Some(decision)) if takes_a_key(c, &before, &decision.device)? => {
+            Ok(DecideOutcome::Refused(Refusal::KeyTaken))
+        }
         Ok(Some(decision)) => {
             write(c, &before, &decision)?;
             Ok(DecideOutcome::Committed(Some(Box::new(decision))))
         }
     }
+}
+
+/// Whether the key that the device is to have is another device's.
+fn takes_a_key(c: &Connection, before: &Device, device: &Device) -> Result<bool, Failure> {
+    Ok(before.public_key != device.public_key && devices::with_key(c, &device.public_key)?.is_some())
 }
 
 fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use super::columns::{
 };
 use super::failure::Failure;
 use super::findings;
-use crate::domain::device::{Device, Goodbye, LastReport};
+use crate::domain::device::{Device, Goodbye, LastReport, ReplacedKey};
 use crate::store::{DeviceSummary, Seen};
 
 /// The columns that [`device`] reads.
@@ -23,7 +23,7 @@ const SELECT: &str =
     "SELECT d.id, d.public_key, d.token_id, d.enrolled_at, d.hostname, d.platform, d.os, d.arch,
     d.machine, d.ownership, d.units, d.past_epochs, d.goodbye_reason, d.goodbye_at, d.report_epoch,
     d.report_revision, d.report_digest, d.report_received_at, d.report_observed_at, d.report_inventory,
-    a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at
+    a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at, d.replaced_key, d.key_replaced_at
     FROM devices d JOIN device_activity a ON a.device_id = d.id";
 
 /// Writes what a device says of itself.
@@ -68,9 +68,11 @@ pub(super) fn list(
 }
 
 fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
-    let key = row.get_ref(1)?.as_blob()?;
-    let public_key = PublicKey::from_bytes(key)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Blob, Box::new(error)))?;
+    let public_key = public_key_of(row.get_ref(1)?.as_blob()?, 1)?;
+    let replaced_key = match row.get_ref(25)?.as_blob_or_null()? {
+        Some(key) => Some(ReplacedKey { public_key: public_key_of(key, 25)?, at: instant(row, 26)? }),
+        None => None,
+    };
     let goodbye = match maybe_word(row, 12, &REASONS, GoodbyeReason::as_str)? {
         Some(reason) => Some(Goodbye { reason, at: instant(row, 13)? }),
         None => None,
@@ -89,6 +91,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
         id: text(row, 0)?,
         public_key,
+        replaced_key,
         facts: DeviceFacts {
             hostname: row.get(4)?,
             platform: word(row, 5, &Platform::ALL, Platform::as_str)?,
@@ -113,12 +116,17 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
     })
 }
 
+fn public_key_of(bytes: &[u8], index: usize) -> rusqlite::Result<PublicKey> {
+    PublicKey::from_bytes(bytes)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, Box::new(error)))
+}
+
 /// Writes a new device.
 pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
     let mut statement = c.prepare_cached(
         "INSERT INTO devices (id, public_key, token_id, enrolled_at, ownership, units, hostname, platform, os, arch,
-            machine, past_epochs)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', '', '', '', '', '')",
+            machine, past_epochs, replaced_key, key_replaced_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', '', '', '', '', '', ?7, ?8)",
     )?;
     execute_identity(&mut statement, device)?;
     execute_told(&mut c.prepare_cached(UPDATE_TOLD)?, device)?;
@@ -135,7 +143,8 @@ pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
 pub(super) fn update(c: &Connection, before: &Device, device: &Device) -> Result<(), Failure> {
     if !same_identity(before, device) {
         let mut statement = c.prepare_cached(
-            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, ownership = ?5, units = ?6
+            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, ownership = ?5, units = ?6,
+                replaced_key = ?7, key_replaced_at = ?8
             WHERE id = ?1",
         )?;
         execute_identity(&mut statement, device)?;
@@ -151,9 +160,10 @@ pub(super) fn update(c: &Connection, before: &Device, device: &Device) -> Result
     execute_activity(&mut statement, device)
 }
 
-/// What only an enrolment changes.
+/// What only an enrolment and a rotation of the key change.
 fn same_identity(a: &Device, b: &Device) -> bool {
     a.public_key == b.public_key
+        && a.replaced_key == b.replaced_key
         && a.token == b.token
         && a.enrolled_at == b.enrolled_at
         && a.placement == b.placement
@@ -165,6 +175,7 @@ fn same_told(a: &Device, b: &Device) -> bool {
 }
 
 fn execute_identity(statement: &mut CachedStatement<'_>, device: &Device) -> Result<(), Failure> {
+    let replaced = device.replaced_key.as_ref();
     statement.execute(params![
         device.id.as_str(),
         device.public_key.as_bytes(),
@@ -172,6 +183,8 @@ fn execute_identity(statement: &mut CachedStatement<'_>, device: &Device) -> Res
         micros(device.enrolled_at),
         device.placement.ownership.as_str(),
         to_json(&device.placement.units)?,
+        replaced.map(|replaced| replaced.public_key.as_bytes()),
+        replaced.map(|replaced| micros(replaced.at)),
     ])?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! tables stands in the module of its table.
 
 mod alerts;
+mod announce;
 mod columns;
 mod decide;
 mod deliveries;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId, TokenId};
 use rusqlite::Connection;
 
+use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
@@ -54,6 +56,7 @@ pub struct SqliteStore {
     readers: Readers,
     /// The writer's `PRAGMA data_version` when it was last asked for.
     data_version: AtomicI64,
+    announcements: Announcements,
 }
 
 impl SqliteStore {
@@ -67,6 +70,7 @@ impl SqliteStore {
             data_version: AtomicI64::new(opened.data_version),
             writer: opened.writer,
             readers: opened.readers,
+            announcements: opened.announcements,
         }))
     }
 
@@ -97,6 +101,10 @@ impl Store for SqliteStore {
         let version =
             self.writer.write("look for changes", |c: &Connection| Ok(open::data_version(c)?)).await?;
         Ok(self.data_version.swap(version, Ordering::SeqCst) != version)
+    }
+
+    fn announced(&self) -> u64 {
+        self.announcements.length()
     }
 
     async fn close(&self) -> Result<(), StoreError> {

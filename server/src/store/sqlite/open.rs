@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::announce::Announcements;
 use super::migrations;
 use super::readers::Readers;
 use super::writer::Writer;
@@ -38,6 +39,8 @@ pub struct OpenOptions {
     pub create: bool,
     /// Whether an older schema is brought up to date.
     pub migrate: bool,
+    /// Whether each commit is announced to a collector that may serve from the same database.
+    pub announce: bool,
     /// The present instant; noted with each step of the schema.
     pub now: Timestamp,
 }
@@ -142,6 +145,7 @@ pub(super) struct Opened {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
     pub(super) data_version: i64,
+    pub(super) announcements: Announcements,
 }
 
 /// Opens a database and starts its threads.
@@ -168,10 +172,16 @@ fn attempt(path: &Path, options: &OpenOptions) -> Result<Opened, Refused> {
     let count = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4));
     let readers = (0..count).map(|_| reader(path)).collect::<Result<Vec<_>, _>>()?;
     let readers = Readers::start(readers).map_err(OpenError::Thread)?;
+    let announcements = || {
+        let failed = |source| OpenError::Folder { folder: path.display().to_string(), source };
+        Announcements::open(path).map_err(failed)
+    };
+    let announce = options.announce.then(announcements).transpose()?;
+    let announcements = announcements()?;
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
-    let writer = Writer::start(writer, PathBuf::from(wal)).map_err(OpenError::Thread)?;
-    Ok(Opened { writer, readers, data_version })
+    let writer = Writer::start(writer, PathBuf::from(wal), announce).map_err(OpenError::Thread)?;
+    Ok(Opened { writer, readers, data_version, announcements })
 }
 
 /// Sees to it that there is a file, which only its owner reads: it holds what was found on people's devices.
@@ -295,7 +305,8 @@ mod tests {
     fn a_statement_is_prepared_once_whatever_its_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("offchannel.db");
-        let options = OpenOptions { create: true, migrate: true, now: Timestamp::UNIX_EPOCH };
+        let options =
+            OpenOptions { create: true, migrate: true, announce: false, now: Timestamp::UNIX_EPOCH };
         prepare(&path, true).unwrap();
         let mut connection = connect(&path).unwrap();
         migrations::apply(&mut connection, &options).unwrap();

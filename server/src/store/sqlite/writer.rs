@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::announce::Announcements;
 use super::failure::{Cause, Failure, is_busy, is_full};
 use super::open::BUSY;
 use crate::store::StoreError;
@@ -116,10 +117,15 @@ where
 }
 
 impl Writer {
-    /// Starts the thread. `wal` is the path of the connection's write-ahead log.
-    pub(super) fn start(connection: Connection, wal: PathBuf) -> std::io::Result<Self> {
+    /// Starts the thread. `wal` is the path of the connection's write-ahead log; `announce` is where each commit is
+    /// announced to other processes.
+    pub(super) fn start(
+        connection: Connection,
+        wal: PathBuf,
+        announce: Option<Announcements>,
+    ) -> std::io::Result<Self> {
         let (sender, inbox) = mpsc::channel(WAITING);
-        let work = move || run(connection, inbox, &wal);
+        let work = move || run(connection, inbox, &wal, announce);
         thread::Builder::new().name("store-writer".to_owned()).spawn(work)?;
         Ok(Self(sender))
     }
@@ -144,7 +150,12 @@ impl Writer {
     }
 }
 
-fn run(connection: Connection, mut inbox: mpsc::Receiver<Message>, wal: &Path) {
+fn run(
+    connection: Connection,
+    mut inbox: mpsc::Receiver<Message>,
+    wal: &Path,
+    mut announce: Option<Announcements>,
+) {
     let mut messages = Vec::with_capacity(BATCH);
     let mut closing = Vec::new();
     let mut cap = WAL_CAP;
@@ -162,6 +173,12 @@ fn run(connection: Connection, mut inbox: mpsc::Receiver<Message>, wal: &Path) {
         }
         if !batch.is_empty() {
             let fate = transact(&connection, &mut batch);
+            // Before anybody is answered: what was answered is known to all.
+            if let (Fate::Committed, Some(announcements)) = (&fate, &mut announce)
+                && let Err(error) = announcements.announce()
+            {
+                tracing::warn!(%error, "a running collector could not be told; it takes this in within a second");
+            }
             for command in batch {
                 command.answer(&fate);
             }
