@@ -9,6 +9,7 @@ mod options;
 mod place;
 mod run;
 mod scan;
+mod service;
 mod sources;
 mod status;
 mod view;
@@ -56,6 +57,8 @@ enum Command {
     Catalogue(catalogue::CatalogueArgs),
     /// Check the configuration and show every setting with its origin.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Install the agent as a service of this system, remove it, look how it stands.
+    Service(service::ServiceArgs),
 }
 
 /// Why a command failed.
@@ -71,6 +74,10 @@ enum CliError {
     Enrol(#[from] crate::enrol::EnrolError),
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
+    #[error(transparent)]
+    Service(#[from] crate::service::ServiceError),
+    #[error(transparent)]
+    Goodbye(#[from] crate::goodbye::GoodbyeError),
     #[error(transparent)]
     View(#[from] view::ViewError),
     #[error(transparent)]
@@ -96,6 +103,11 @@ enum CliError {
     IdentityDamaged(String),
     #[error("this device is enrolled already, as {device} with {server}; give --replace to enrol it anew")]
     Enrolled { device: String, server: String },
+    #[error("cannot remove the state folder {0}; the service is removed")]
+    Purge(String, #[source] io::Error),
+    #[cfg(windows)]
+    #[error("--as-service is for the service manager, which did not start this program")]
+    NotAService(#[source] io::Error),
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     #[error("cannot write the output as JSON")]
@@ -123,7 +135,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
     match command {
-        Command::Run(args) => run::run(&args, clock),
+        Command::Run(args) => run::run(args, clock),
         Command::Scan(args) => scan::run(&args, out, clock),
         Command::Sources(args) => sources::run(&args, out, clock),
         Command::Catalogue(args) => catalogue::run(&args, out),
@@ -131,6 +143,7 @@ fn dispatch(command: Command, out: &mut dyn io::Write, clock: &Clock) -> Result<
         Command::Status(args) => status::run(&args, out, clock),
         Command::Explain(args) => explain::run(&args, out, clock),
         Command::CheckConfig(args) => check_config::run(&args, out),
+        Command::Service(args) => service::run(&args, out, clock),
     }
 }
 

@@ -56,6 +56,13 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// The state folder if no setting names another one.
+    pub fn usual_state_dir() -> PathBuf {
+        PathBuf::from(keys::STATE_DIR)
+    }
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {

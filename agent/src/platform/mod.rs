@@ -5,6 +5,7 @@ pub mod filesystem;
 pub mod machine;
 pub mod processes;
 pub mod registry;
+pub mod service;
 pub mod signals;
 pub mod storage;
 pub mod supervisor;

@@ -7,6 +7,7 @@ mod crashes;
 #[cfg(target_os = "linux")]
 mod memory;
 mod reports;
+mod service;
 #[cfg(target_os = "linux")]
 mod supervisor;
 mod support;
