@@ -65,11 +65,11 @@ pub async fn stop(root: Option<&Path>) -> Result<bool, ServiceError> {
     if root.is_none() {
         check_system()?;
     }
-    if let Some(packaged) = packaged(root) {
-        return Err(ServiceError::Packaged(packaged.display().to_string(), "remove"));
-    }
+    // Its own unit goes also where a package has come since, whose unit it hides.
     if read(&unit_file(root))?.is_none() {
-        return Ok(false);
+        return packaged(root).map_or(Ok(false), |packaged| {
+            Err(ServiceError::Packaged(packaged.display().to_string(), "remove"))
+        });
     }
     if root.is_none() {
         systemd::disable_now(UNIT)?;

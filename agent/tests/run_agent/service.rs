@@ -155,4 +155,10 @@ fn the_unit_of_a_package_is_left_to_the_package_manager() {
     }
     let stands = status(root, 3);
     assert_eq!((&stands["packaged"], &stands["definition"]), (&true.into(), &"current".into()), "{stands}");
+    // One that was installed before the package came hides the package's, and can go.
+    std::fs::create_dir_all(root.join("etc/systemd/system")).unwrap();
+    std::fs::write(root.join("etc/systemd/system/offchannel-agent.service"), unit).unwrap();
+    assert_eq!(status(root, 3)["packaged"], false);
+    assert!(in_tree(root, &["uninstall"]).status.success());
+    assert_eq!(status(root, 3)["packaged"], true);
 }
