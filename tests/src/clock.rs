@@ -18,9 +18,23 @@ pub fn instant() -> Instant {
 }
 
 /// A root file system with messengers installed from Debian; `tests/run` makes one.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn debian_root() -> Option<PathBuf> {
-    std::env::var_os("OFFCHANNEL_TEST_DEBIAN_ROOT").filter(|path| !path.is_empty()).map(PathBuf::from)
+    path_from("OFFCHANNEL_TEST_DEBIAN_ROOT")
+}
+
+/// A root file system of Debian with nothing but systemd; `tests/run` makes one.
+pub fn bare_debian_root() -> Option<PathBuf> {
+    path_from("OFFCHANNEL_TEST_BARE_ROOT")
+}
+
+/// The folder of the packages that `packaging/build` has made; `tests/run` calls it.
+pub fn packages() -> Option<PathBuf> {
+    path_from("OFFCHANNEL_TEST_PACKAGES")
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn path_from(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// How often a test kills a program, where somebody wants that more often than every run has time for.

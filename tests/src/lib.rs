@@ -6,6 +6,7 @@
 //! when it is dropped, also when the test fails; a failed test prints the logs of its programs.
 
 pub mod agent;
+pub mod chroot;
 pub mod client;
 pub mod clock;
 pub mod collector;
@@ -18,9 +19,11 @@ pub mod relay;
 pub mod root;
 pub mod rows;
 pub mod site;
+pub mod unit;
 pub mod wait;
 
 pub use agent::Agent;
+pub use chroot::Chroot;
 pub use client::{Answer, Client};
 pub use collector::Collector;
 pub use device::{Device, Signer};
@@ -29,4 +32,5 @@ pub use receiver::{Heard, Mode, Receiver};
 pub use relay::Relay;
 pub use root::Root;
 pub use site::Site;
+pub use unit::Unit;
 pub use wait::{wait_for, wait_until};

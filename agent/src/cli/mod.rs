@@ -12,6 +12,7 @@ mod options;
 mod place;
 mod run;
 mod scan;
+mod service;
 mod sources;
 mod status;
 mod view;
@@ -64,6 +65,8 @@ enum Command {
     Catalogue(catalogue::CatalogueArgs),
     /// Check the configuration and show every setting with its origin.
     CheckConfig(check_config::CheckConfigArgs),
+    /// Install the agent as a service of this system, remove it, look how it stands.
+    Service(service::ServiceArgs),
 }
 
 /// Why a command failed.
@@ -81,6 +84,10 @@ enum CliError {
     Run(#[from] crate::run::RunError),
     #[error(transparent)]
     Confinement(#[from] crate::confinement::ConfinementError),
+    #[error(transparent)]
+    Service(#[from] crate::service::ServiceError),
+    #[error(transparent)]
+    Goodbye(#[from] crate::goodbye::GoodbyeError),
     #[error(transparent)]
     View(#[from] view::ViewError),
     #[error(transparent)]
@@ -114,6 +121,11 @@ enum CliError {
     IdentityDamaged(String),
     #[error("this device is enrolled already, as {device} with {server}; give --replace to enrol it anew")]
     Enrolled { device: String, server: String },
+    #[error("cannot remove the state folder {0}; the service is removed")]
+    Purge(String, #[source] io::Error),
+    #[cfg(windows)]
+    #[error("--as-service is for the service manager, which did not start this program")]
+    NotAService(#[source] io::Error),
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     #[error("cannot write the output as JSON")]
@@ -141,7 +153,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
     match command {
-        Command::Run(args) => run::run(&args, clock),
+        Command::Run(args) => run::run(args, clock),
         Command::Scan(args) => scan::run(&args, out, clock),
         Command::Sources(args) => sources::run(&args, out, clock),
         Command::Catalogue(args) => catalogue::run(&args, out),
@@ -151,6 +163,7 @@ fn dispatch(command: Command, out: &mut dyn io::Write, clock: &Clock) -> Result<
         #[cfg(target_os = "linux")]
         Command::Notice(args) => notice::run(&args, out, clock),
         Command::CheckConfig(args) => check_config::run(&args, out),
+        Command::Service(args) => service::run(&args, out, clock),
     }
 }
 

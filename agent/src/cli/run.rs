@@ -41,10 +41,39 @@ pub struct RunArgs {
     /// not leave it behind, as `offchannel-server quickstart`; not for people, whose terminal is the input.
     #[arg(long, hide = true)]
     stop_at_eof: bool,
+    /// Answer the service manager of Windows, which starts the program with this.
+    #[cfg(windows)]
+    #[arg(long, hide = true)]
+    as_service: bool,
 }
 
 /// Runs the daemon until the system asks it to end.
-pub fn run(args: &RunArgs, clock: &Clock) -> Result<u8, CliError> {
+pub fn run(args: RunArgs, clock: &Clock) -> Result<u8, CliError> {
+    #[cfg(windows)]
+    if args.as_service {
+        return as_service(args, *clock);
+    }
+    let at_eof = args.stop_at_eof;
+    serve(&args, clock, stop(at_eof))
+}
+
+/// Runs the daemon until the service manager asks it to end.
+#[cfg(windows)]
+fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
+    use crate::platform::service::windows;
+
+    let body = Box::new(move |stop: windows::Stop| {
+        let stop = async move {
+            stop.asked().await;
+            Ok(())
+        };
+        // The manager learns only that it failed; the log says why.
+        serve(&args, &clock, stop).inspect_err(|error| tracing::error!("{}", error_chain(error))).is_ok()
+    });
+    windows::run(crate::service::SERVICE, body).map(|()| 0).map_err(CliError::NotAService)
+}
+
+fn serve(args: &RunArgs, clock: &Clock, stop: impl Future<Output = io::Result<()>>) -> Result<u8, CliError> {
     let (config, warnings) = args.config.load()?;
     telemetry::start(config.log);
     for warning in warnings {
@@ -67,8 +96,7 @@ pub fn run(args: &RunArgs, clock: &Clock) -> Result<u8, CliError> {
         .max_blocking_threads(THREADS)
         .build()
         .map_err(CliError::Runtime)?;
-    let done =
-        runtime.block_on(daemon(&config, folder, client, scanner, confinement, clock, args.stop_at_eof));
+    let done = runtime.block_on(daemon(&config, folder, client, scanner, confinement, clock, stop));
     // A scan that is under way has nothing to save and must not hold up a shutdown.
     runtime.shutdown_background();
     done.map(|()| 0)
@@ -81,12 +109,11 @@ async fn daemon(
     scanner: Scanner,
     confinement: Option<Confinement>,
     clock: &Clock,
-    stop_at_eof: bool,
+    stop: impl Future<Output = io::Result<()>>,
 ) -> Result<(), CliError> {
     // It is up as soon as the folder is its own: a collector may be away for hours.
     tell(Sign::Ready);
     tokio::spawn(live());
-    let stop = stop(stop_at_eof);
     tokio::pin!(stop);
     let machine = scanner.host().machine();
     let found = tokio::select! {

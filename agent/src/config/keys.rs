@@ -32,10 +32,10 @@ pub enum Kind {
 
 /// Where the agent keeps its files unless told otherwise.
 #[cfg(not(windows))]
-const STATE_DIR: &str = "/var/lib/offchannel-agent";
+pub(super) const STATE_DIR: &str = "/var/lib/offchannel-agent";
 /// Where the agent keeps its files unless told otherwise.
 #[cfg(windows)]
-const STATE_DIR: &str = "C:\\ProgramData\\Offchannel\\Agent";
+pub(super) const STATE_DIR: &str = "C:\\ProgramData\\Offchannel\\Agent";
 
 /// All settings, sorted by name.
 pub const KEYS: &[Key] = &[

@@ -56,6 +56,13 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// The state folder if no setting names another one.
+    pub fn usual_state_dir() -> PathBuf {
+        PathBuf::from(keys::STATE_DIR)
+    }
+}
+
 /// What is done where the identity was made on another machine, as in a copied disk image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnClone {

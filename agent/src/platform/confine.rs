@@ -77,15 +77,16 @@ pub fn confine(_allowed: &Allowed) -> Result<Confined, ConfineError> {
     Ok(Confined::Not)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::io::ErrorKind;
-
-    use super::*;
-
+    #[cfg(target_os = "linux")]
     #[test]
     fn what_is_not_allowed_is_refused_even_to_root() {
+        use std::fs;
+        use std::io::ErrorKind;
+
+        use super::*;
+
         let place = tempfile::tempdir().unwrap();
         let [open, state, token, closed] =
             ["open", "state", "token", "closed"].map(|name| place.path().join(name));

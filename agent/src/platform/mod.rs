@@ -7,6 +7,7 @@ pub mod filesystem;
 pub mod machine;
 pub mod processes;
 pub mod registry;
+pub mod service;
 #[cfg(target_os = "linux")]
 pub mod session_bus;
 pub mod signals;

@@ -244,6 +244,14 @@ impl Folder {
         Ok((self.peek(STATE)?, self.peek(POLICY)?))
     }
 
+    /// Who the device is, for those who only look: nothing is set aside, nothing locked.
+    ///
+    /// # Errors
+    /// [`StateError`]; a damaged file counts as one that cannot be read.
+    pub fn look_identity(&self) -> Result<Option<Identity>, StateError> {
+        self.peek(IDENTITY)
+    }
+
     fn peek<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
         match self.read(name)? {
             Read::Absent => Ok(None),

@@ -10,6 +10,7 @@ mod memory;
 mod notices;
 mod privacy;
 mod reports;
+mod service;
 #[cfg(target_os = "linux")]
 mod settings;
 #[cfg(target_os = "linux")]

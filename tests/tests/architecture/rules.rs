@@ -112,6 +112,13 @@ pub const RULES: &[Rule] = &[
         bad: ("agent/src/platform/files.rs", "use super::super::scan::host::Host;"),
     },
     Rule {
+        about: "the agent starts programs in one place, for an administrator's command; the daemon starts none",
+        within: &["agent/src/"],
+        except: &["agent/src/platform/service/command.rs"],
+        refuse: Paths(&["std::process::Command", "tokio::process"], &[]),
+        bad: ("agent/src/run/mod.rs", "use std::process::{Command, Stdio};"),
+    },
+    Rule {
         about: "only the watch module uses the `notify` crate",
         within: &["agent/src/"],
         except: &["agent/src/watch/"],
