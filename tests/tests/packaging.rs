@@ -10,7 +10,7 @@ use offchannel_tests::{Output, Unit, programs};
 /// Files of the project that name paths of an installed system.
 const CODE: [&str; 8] = [
     "agent/src/config/keys.rs",
-    "agent/src/config/mod.rs",
+    "agent/src/config/places.rs",
     "agent/src/service/linux.rs",
     "agent/src/service/macos.rs",
     "agent/src/service/texts.rs",
@@ -20,12 +20,16 @@ const CODE: [&str; 8] = [
 ];
 
 /// Files in the folders of others whose names are for packages alone.
-const OF_PACKAGES: [&str; 6] = [
+const OF_PACKAGES: [&str; 10] = [
     "/usr/lib/sysusers.d/offchannel-agent.conf",
     "/usr/lib/sysusers.d/offchannel-server.conf",
     "/usr/lib/systemd/system-preset/80-offchannel-agent.preset",
     "/usr/lib/tmpfiles.d/offchannel-agent.conf",
     "/usr/lib/tmpfiles.d/offchannel-server.conf",
+    "/usr/lib/systemd/user/offchannel-notice.path",
+    "/usr/lib/systemd/user/offchannel-notice.service",
+    "/usr/lib/systemd/user/graphical-session.target.wants/offchannel-notice.path",
+    "/usr/lib/systemd/user/graphical-session.target.wants/offchannel-notice.service",
     "/usr/share/doc/offchannel-server/default.toml",
 ];
 
@@ -89,7 +93,7 @@ fn fields(path: &str) -> Vec<String> {
 #[test]
 fn every_path_in_packaging_is_one_that_the_code_uses() {
     let state = constant("agent/src/config/keys.rs", "STATE_DIR");
-    let agent = constant("agent/src/config/mod.rs", "DEFAULT_PATH");
+    let agent = constant("agent/src/config/places.rs", "DEFAULT_PATH");
     let folder = agent.rsplit_once('/').expect("a folder").0.to_owned();
     let mut known: BTreeSet<String> = CODE.iter().flat_map(|path| paths(&text(path))).collect();
     // What the code joins of a folder and a name.
@@ -101,6 +105,11 @@ fn every_path_in_packaging_is_one_that_the_code_uses() {
     known.extend(["offchannel-agent", "offchannel-server"].map(|name| format!("/usr/share/doc/{name}")));
     known.extend(OF_PACKAGES.map(ToOwned::to_owned));
     known.extend([folder.clone(), format!("{folder}/ca.crt"), format!("{state}/enrolment.token")]);
+    for (constant, file) in [("STATE", "state.json"), ("POLICY", "policy.json")] {
+        let named = format!("const {constant}: &str = \"{file}\"");
+        assert!(text("agent/src/state/mod.rs").contains(&named), "{named}");
+        known.insert(format!("{state}/{file}"));
+    }
     let mut unknown = Vec::new();
     let mut found = BTreeSet::new();
     for (name, text) in files("packaging") {
@@ -122,7 +131,7 @@ fn every_path_in_packaging_is_one_that_the_code_uses() {
     {
         assert!(found.contains(&path), "packaging/ should name {path}: {found:#?}");
     }
-    let managed = constant("agent/src/config/mod.rs", "MANAGED_PATH");
+    let managed = constant("agent/src/config/places.rs", "MANAGED_PATH");
     assert!(text("packaging/linux/agent.toml").contains(managed.rsplit_once('/').expect("a folder").1));
 }
 
