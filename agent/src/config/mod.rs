@@ -3,7 +3,7 @@
 //! Defaults, then the file and its drop-ins, then the environment, then flags. What device management writes wins
 //! over all of them, because the organisation writes it and the device's user does not: the managed file
 //! ([`MANAGED_PATH`]), and over that the system's own way, which is the registry's policies on Windows and managed
-//! preferences on macOS. [`places`] has the order.
+//! preferences on macOS. `places.rs` has the order.
 
 pub mod env;
 mod file;
