@@ -130,7 +130,7 @@ pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) ->
             let why =
                 format!("the stored policy cannot be used ({}); it is asked for again", error_chain(&error));
             tracing::error!("{why}");
-            record.note = Some(why);
+            record.add_note(&why);
             unsaved = true;
             None
         }

@@ -134,7 +134,7 @@ impl Record {
     }
 
     /// Adds to what is to be told of this file, after what was not told yet. Returns whether that is news.
-    pub(super) fn add_note(&mut self, what: &str) -> bool {
+    pub fn add_note(&mut self, what: &str) -> bool {
         match &mut self.note {
             Some(note) if note.contains(what) => return false,
             Some(note) => {
