@@ -131,9 +131,8 @@ pub async fn enrol(
     clock: &Clock,
 ) -> Result<Enrolled, EnrolError> {
     let granted = ask(client, folder, token, facts, clock).await?;
-    let mut epoch = [0; 16];
-    getrandom::fill(&mut epoch).map_err(EnrolError::Random)?;
-    keep(folder, client, granted, Record::new(Epoch::from_random(epoch)))
+    let epoch = Epoch::from_random(random().map_err(EnrolError::Random)?);
+    keep(folder, client, granted, Record::new(epoch))
 }
 
 /// Asks the collector for an enrolment. The folder must be locked by the caller; the new key is kept in it.
@@ -204,9 +203,7 @@ fn pending_key(folder: &Folder, machine: &str) -> Result<Pending, EnrolError> {
 /// # Errors
 /// If the system gives no random bytes.
 pub fn new_seed() -> Result<Seed, getrandom::Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(Seed::from_random(bytes))
+    random().map(Seed::from_random)
 }
 
 /// A new secret to seal what is remembered with.
@@ -214,9 +211,13 @@ pub fn new_seed() -> Result<Seed, getrandom::Error> {
 /// # Errors
 /// If the system gives no random bytes.
 pub fn new_seal() -> Result<SealKey, getrandom::Error> {
-    let mut bytes = [0; 32];
+    random().map(SealKey::from_random)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
-    Ok(SealKey::from_random(bytes))
+    Ok(bytes)
 }
 
 /// Checks the answer and saves it with the state to go on with, the identity last: with it the enrolment is done.
