@@ -15,10 +15,8 @@ use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 
 /// Where software, its records and people's homes are on Linux, under the root that is scanned.
-const SCANNED: [&str; 13] = [
-    "/bin",
+const SCANNED: [&str; 11] = [
     "/etc",
-    "/gnu",
     "/home",
     "/lib",
     "/nix",
