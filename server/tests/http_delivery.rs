@@ -11,7 +11,9 @@ mod receiver;
 use std::sync::Arc;
 use std::time::Duration;
 
-use offchannel_server::channels::webhook::{AllowPrivate, Config};
+use offchannel_server::channels::http::HttpConfig;
+use offchannel_server::channels::net::AllowPrivate;
+use offchannel_server::channels::webhook::Config;
 use offchannel_server::channels::{self, Channel, ChannelConfig, ChannelKind};
 use offchannel_server::domain::delivery::{Delivery, DeliveryState};
 use offchannel_server::jobs::{self, JobsHandle};
@@ -32,13 +34,10 @@ fn name(text: &str) -> ChannelName {
 }
 
 fn channel(text: &str, receiver: &Receiver) -> Arc<dyn Channel> {
-    let config = Config {
-        target: format!("http://{}/", receiver.address).parse().unwrap(),
-        secret: "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".parse().unwrap(),
-        ca_pem: None,
-        timeout: PATIENCE,
-        allow_private: AllowPrivate::Any,
-    };
+    let target = format!("http://{}/", receiver.address).parse().unwrap();
+    let http = HttpConfig { target, ca_pem: None, timeout: PATIENCE, allow_private: AllowPrivate::Any };
+    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".parse().unwrap();
+    let config = Config { http, secret };
     channels::build(&ChannelConfig { name: name(text), enabled: true, kind: ChannelKind::Webhook(config) })
         .unwrap()
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use offchannel_server::channels::webhook::{AllowPrivate, Config, Webhook};
+use offchannel_server::channels::http::HttpConfig;
+use offchannel_server::channels::net::AllowPrivate;
+use offchannel_server::channels::webhook::{Config, Webhook};
 use offchannel_server::channels::{self, Channel as _, ChannelConfig, ChannelKind};
 use offchannel_server::domain::alert::{AlertAction, AlertKind, AlertState};
 use offchannel_server::domain::delivery::{
@@ -29,13 +31,8 @@ const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn webhook(url: &str, allow_private: AllowPrivate, timeout: Duration) -> Webhook {
-    let config = Config {
-        target: url.parse().unwrap(),
-        secret: SECRET.parse().unwrap(),
-        ca_pem: None,
-        timeout,
-        allow_private,
-    };
+    let http = HttpConfig { target: url.parse().unwrap(), ca_pem: None, timeout, allow_private };
+    let config = Config { http, secret: SECRET.parse().unwrap() };
     Webhook::new(ChannelName::new("siem").unwrap(), config).unwrap()
 }
 
@@ -250,12 +247,10 @@ async fn a_receiver_over_tls_is_believed_only_under_its_ca_and_name() {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         }
     });
-    let of = |host: &str, ca_pem| Config {
-        target: format!("https://{host}:{port}/").parse().unwrap(),
-        secret: SECRET.parse().unwrap(),
-        ca_pem,
-        timeout: PATIENCE,
-        allow_private: AllowPrivate::Any,
+    let of = |host: &str, ca_pem| {
+        let target = format!("https://{host}:{port}/").parse().unwrap();
+        let http = HttpConfig { target, ca_pem, timeout: PATIENCE, allow_private: AllowPrivate::Any };
+        Config { http, secret: SECRET.parse().unwrap() }
     };
     let send = async |config| {
         let name = ChannelName::new("siem").unwrap();

@@ -4,6 +4,8 @@
 //! A new kind of channel is a module here with its settings, a variant of [`ChannelKind`], an arm in
 //! [`build`], and its keys in `config/channels.rs`; the compiler finds the places.
 
+pub mod http;
+pub mod net;
 pub mod webhook;
 
 use std::fmt::Debug;
@@ -49,7 +51,7 @@ pub enum ChannelKind {
 pub struct ChannelError {
     name: ChannelName,
     #[source]
-    source: webhook::WebhookError,
+    source: net::TlsSetupError,
 }
 
 /// Makes a channel, whether it is enabled or not.

@@ -8,7 +8,9 @@ use offchannel_shared::span::Span;
 use super::layers::{Raw, Section};
 use super::problem::Problem;
 use super::section::describe;
-use crate::channels::webhook::{self, AllowPrivate, Secret, Target};
+use crate::channels::http::{HttpConfig, Target};
+use crate::channels::net::AllowPrivate;
+use crate::channels::webhook::{self, Secret};
 use crate::channels::{ChannelConfig, ChannelKind};
 
 /// Words for `kind`; one for each variant of [`ChannelKind`].
@@ -85,13 +87,19 @@ fn boolean_or(section: &mut Section, problems: &mut Vec<Problem>, key: &str, def
 }
 
 fn webhook(section: &mut Section, problems: &mut Vec<Problem>) -> Option<webhook::Config> {
+    let http = http(section, problems);
+    let secret = secret(section, problems);
+    Some(webhook::Config { http: http?, secret: secret? })
+}
+
+/// What all channels over HTTP have.
+fn http(section: &mut Section, problems: &mut Vec<Problem>) -> Option<HttpConfig> {
     let before = problems.len();
     let url_origin = section.settings.get("url").map(|setting| setting.origin.clone());
     let target: Option<Target> = section.parsed(problems, "url");
     if url_origin.is_none() {
-        section.problem(problems, "url", &section.origin, "missing: a webhook needs the address to send to");
+        section.problem(problems, "url", &section.origin, "missing: expected the address to send to");
     }
-    let secret = secret(section, problems);
     let ca_pem =
         if section.settings.contains_key("ca_file") { file(section, problems, "ca_file") } else { None };
     let timeout = if section.settings.contains_key("timeout") {
@@ -110,7 +118,7 @@ fn webhook(section: &mut Section, problems: &mut Vec<Problem>) -> Option<webhook
     if problems.len() > before {
         return None;
     }
-    Some(webhook::Config { target: target?, secret: secret?, ca_pem, timeout: timeout?, allow_private })
+    Some(HttpConfig { target: target?, ca_pem, timeout: timeout?, allow_private })
 }
 
 fn secret(section: &mut Section, problems: &mut Vec<Problem>) -> Option<Secret> {

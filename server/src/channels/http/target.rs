@@ -1,4 +1,4 @@
-//! Where a webhook is sent to.
+//! Where a request is sent to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::Uri;
 use rustls_pki_types::ServerName;
 
-/// The address of a webhook. Its path may be a secret: only the host is ever printed.
+/// The address of a receiver. Its path may be a secret: only the host is ever printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     tls: bool,
@@ -19,7 +19,7 @@ pub struct Target {
 
 /// A text that is no such address. Says nothing of the text, which may hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not the address of a webhook: expected https://HOST[:PORT]/PATH, without user and password")]
+#[error("not the address of a receiver: expected https://HOST[:PORT]/PATH, without user and password")]
 pub struct TargetError;
 
 impl Target {

@@ -1,5 +1,5 @@
-//! Which addresses a webhook may reach. A collector stands inside the network: whoever may set the address
-//! of a webhook, or the name service behind it, must not reach what is not meant for them (SSRF).
+//! Which addresses a channel may reach. A collector stands inside the network: whoever may set the address
+//! of a receiver, or the name service behind it, must not reach what is not meant for them (SSRF).
 //!
 //! Public addresses are reached. Private ones (loopback, RFC 1918, RFC 6598, unique local) only if the
 //! operator says so. Link-local addresses and the metadata services of clouds only if a network of the
@@ -29,7 +29,7 @@ pub enum Place {
         /// How many bits.
         length: u32,
     },
-    /// A host, by the name in the webhook's address.
+    /// A host, by the name in the receiver's address.
     Host(String),
 }
 
@@ -57,7 +57,7 @@ const METADATA: [IpAddr; 3] = [
 ];
 
 impl AllowPrivate {
-    /// Whether a webhook to `host` may reach `address`, over TLS or without.
+    /// Whether a receiver at `host` may be reached at `address`, over TLS or without.
     ///
     /// # Errors
     /// The reason why not.
@@ -80,7 +80,7 @@ impl AllowPrivate {
             Class::Private if listed || *self == Self::Any => Ok(()),
             Class::Private => Err("it is private, and allow_private does not have it"),
             Class::Public if tls => Ok(()),
-            Class::Public => Err("it is public, and http:// is for private addresses only"),
+            Class::Public => Err("it is public, and connections without TLS are for private addresses only"),
         }
     }
 }
