@@ -188,20 +188,56 @@ pub enum AlertAction {
     Opened,
     /// It came back.
     Reopened,
+    /// What it is about is over, but business records are to be seen to before it can close.
+    Ceased,
     /// It was resolved.
     Resolved,
+    /// Somebody has taken it up.
+    Acknowledged,
+    /// It was put off until an instant.
+    Snoozed,
+    /// The time for which it was put off is over.
+    Woke,
+    /// It was given to somebody, or to nobody.
+    Assigned,
+    /// Somebody wrote something down.
+    Noted,
+    /// Somebody stated what became of the business records.
+    Recorded,
+    /// It was carried to others: it is too old, or there are too many.
+    Escalated,
 }
 
 impl AlertAction {
     /// All actions.
-    pub const ALL: [Self; 3] = [Self::Opened, Self::Reopened, Self::Resolved];
+    pub const ALL: [Self; 11] = [
+        Self::Opened,
+        Self::Reopened,
+        Self::Ceased,
+        Self::Resolved,
+        Self::Acknowledged,
+        Self::Snoozed,
+        Self::Woke,
+        Self::Assigned,
+        Self::Noted,
+        Self::Recorded,
+        Self::Escalated,
+    ];
 
     /// The name used in histories and webhooks.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Reopened => "reopened",
+            Self::Ceased => "ceased",
             Self::Resolved => "resolved",
+            Self::Acknowledged => "acknowledged",
+            Self::Snoozed => "snoozed",
+            Self::Woke => "woke",
+            Self::Assigned => "assigned",
+            Self::Noted => "noted",
+            Self::Recorded => "recorded",
+            Self::Escalated => "escalated",
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) fn notification(
     Notification {
         action: event.action,
         at: event.at,
+        actor: event.actor.clone(),
+        note: None,
         alert: NotifiedAlert {
             id: alert.id.clone(),
             kind: alert.kind,
@@ -52,13 +54,17 @@ pub(super) fn notification(
             opened_at: alert.opened_at,
             cause: alert.cause,
             reopened: alert.reopened,
+            assignee: None,
+            snoozed_until: alert.snoozed_until,
         },
-        device: NotifiedDevice {
+        device: Some(NotifiedDevice {
             id: device.id.to_string(),
             hostname: device.facts.hostname.clone(),
             platform: device.facts.platform.to_string(),
             unit: device.placement.units.first().map(ToString::to_string),
-        },
+        }),
+        unit: None,
+        escalation: None,
         app: alert.app.as_ref().map(|id| NotifiedApp { id: id.to_string(), name: name(id.as_str()) }),
         rule: alert.rule.as_ref().map(|id| {
             let rule = in_force.policy.rule(id);

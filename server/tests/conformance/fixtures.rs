@@ -175,6 +175,8 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
         notification: Notification {
             action: AlertAction::Opened,
             at: alert.changed_at,
+            actor: "collector".to_owned(),
+            note: None,
             alert: NotifiedAlert {
                 id: alert.id.clone(),
                 kind: alert.kind,
@@ -183,15 +185,19 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
                 opened_at: alert.opened_at,
                 cause: alert.cause,
                 reopened: alert.reopened,
+                assignee: None,
+                snoozed_until: None,
             },
-            device: NotifiedDevice {
+            device: Some(NotifiedDevice {
                 id: alert.device.to_string(),
                 hostname: "host".to_owned(),
                 platform: "linux".to_owned(),
                 unit: None,
-            },
+            }),
             app: None,
             rule: None,
+            unit: None,
+            escalation: None,
             evidence: Vec::new(),
             troubles: Vec::new(),
         },
