@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::channels::{self, Channel, ChannelError};
+use crate::channels::{self, ChannelError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Database, Loaded, Overrides};
 use crate::files;
@@ -92,7 +92,6 @@ pub struct App {
     /// The use cases.
     pub service: Service,
     clock: Arc<dyn Clock>,
-    channels: Vec<Arc<dyn Channel>>,
     /// The data folder's lock; an admin command works without it.
     lock: Option<File>,
 }
@@ -159,11 +158,10 @@ impl App {
         signing_key: SigningKey,
         lock: Option<File>,
     ) -> Result<Self, AppError> {
-        let enabled = || config.channels.iter().filter(|channel| channel.enabled);
-        let names: Vec<ChannelName> = enabled().map(|channel| channel.name.clone()).collect();
-        let channels = enabled().map(channels::build).collect::<Result<_, _>>()?;
+        let enabled = config.channels.iter().filter(|channel| channel.enabled);
+        let names: Vec<ChannelName> = enabled.map(|channel| channel.name.clone()).collect();
         let service = Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, names).await?;
-        Ok(Self { config, store, service, clock, channels, lock })
+        Ok(Self { config, store, service, clock, lock })
     }
 
     /// Starts serving agents and working on what is due.
@@ -171,6 +169,8 @@ impl App {
     /// # Errors
     /// [`AppError`].
     pub async fn start(self) -> Result<Running, AppError> {
+        let enabled = self.config.channels.iter().filter(|channel| channel.enabled);
+        let channels = enabled.map(channels::build).collect::<Result<_, _>>()?;
         let now = self.clock.now();
         let tls = tls::server_config(&self.config.tls, self.config.public_url.host(), now)?;
         let expires_at = tls::expires_at(&self.config.tls)?;
@@ -193,7 +193,7 @@ impl App {
         }
         let limits = self.config.limits;
         servers.push(tokio::spawn(http::serve(listener, tls, router, limits, metrics.clone(), stopped)));
-        let jobs = jobs::spawn(self.service.clone(), self.channels, self.clock, metrics.clone())
+        let jobs = jobs::spawn(self.service.clone(), channels, self.clock, metrics.clone())
             .map_err(ServiceError::Random)?;
         Ok(Running { address, metrics, servers, jobs, stop, store: self.store, _lock: self.lock })
     }

@@ -2,7 +2,7 @@
 //! retried, leased and counted is the business of `jobs` and `domain::delivery`.
 //!
 //! A new kind of channel is a module here with its settings, a variant of [`ChannelKind`], an arm in
-//! [`build`], and its keys in `config/channels.rs`; the compiler finds the places.
+//! [`build`], and its keys in `config/channels`; the compiler finds the places.
 
 pub mod http;
 pub mod net;
@@ -43,6 +43,8 @@ pub struct ChannelConfig {
 pub enum ChannelKind {
     /// Standard Webhooks.
     Webhook(webhook::Config),
+    /// One whose secret this process was not given; says which and why. An admin command can do without.
+    WithoutSecret(String),
 }
 
 /// A channel that cannot be made from its settings.
@@ -51,7 +53,28 @@ pub enum ChannelKind {
 pub struct ChannelError {
     name: ChannelName,
     #[source]
-    source: net::TlsSetupError,
+    source: BuildError,
+}
+
+impl ChannelKind {
+    /// The word for it in the configuration.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::WithoutSecret(_) => "without its secret",
+        }
+    }
+}
+
+/// What is not enough to make a channel.
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] net::TlsSetupError),
+    /// A secret.
+    #[error("{0}")]
+    Secret(String),
 }
 
 /// Makes a channel, whether it is enabled or not.
@@ -59,11 +82,19 @@ pub struct ChannelError {
 /// # Errors
 /// [`ChannelError`] if its settings are not enough.
 pub fn build(config: &ChannelConfig) -> Result<Arc<dyn Channel>, ChannelError> {
-    let ChannelConfig { name, kind, .. } = config;
-    match kind {
-        ChannelKind::Webhook(config) => match webhook::Webhook::new(name.clone(), config.clone()) {
-            Ok(channel) => Ok(Arc::new(channel)),
-            Err(source) => Err(ChannelError { name: name.clone(), source }),
-        },
+    let name = || config.name.clone();
+    match &config.kind {
+        ChannelKind::Webhook(config) => made(webhook::Webhook::new(name(), config.clone())),
+        ChannelKind::WithoutSecret(missing) => Err(BuildError::Secret(missing.clone())),
+    }
+    .map_err(|source| ChannelError { name: name(), source })
+}
+
+fn made<C: Channel + 'static, E: Into<BuildError>>(
+    channel: Result<C, E>,
+) -> Result<Arc<dyn Channel>, BuildError> {
+    match channel {
+        Ok(channel) => Ok(Arc::new(channel)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! `serve`, `migrate`, `check-config`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use super::output::{Format, json};
 use super::view::SCHEMA;
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::{App, AppError, load_config};
-use crate::config::Loaded;
+use crate::channels::{ChannelConfig, ChannelKind};
+use crate::config::{Config, Loaded};
 use crate::telemetry;
 
 pub(super) async fn serve(config: Option<&Path>) -> Result<u8, CliError> {
@@ -96,23 +98,42 @@ struct Checked<'a> {
 #[derive(Serialize)]
 struct CheckedChannel<'a> {
     name: &'a str,
+    kind: &'static str,
     enabled: bool,
+    /// Where its secrets come from, by their key.
+    secrets: BTreeMap<&'static str, String>,
+    /// What this process was not given.
+    missing: Option<&'a str>,
+}
+
+impl<'a> CheckedChannel<'a> {
+    fn of(config: &'a Config, channel: &'a ChannelConfig) -> Self {
+        let own = config.secrets.iter().filter(|secret| secret.channel == channel.name);
+        Self {
+            name: channel.name.as_str(),
+            kind: channel.kind.as_str(),
+            enabled: channel.enabled,
+            secrets: own.map(|secret| (secret.key, secret.from.to_string())).collect(),
+            missing: match &channel.kind {
+                ChannelKind::WithoutSecret(missing) => Some(missing),
+                _ => None,
+            },
+        }
+    }
 }
 
 fn checked(loaded: &Loaded) -> Checked<'_> {
     let config = &loaded.config;
+    let channels: Vec<CheckedChannel<'_>> =
+        config.channels.iter().map(|channel| CheckedChannel::of(config, channel)).collect();
     Checked {
         schema: SCHEMA,
-        good: loaded.warnings.is_empty(),
+        good: loaded.warnings.is_empty() && channels.iter().all(|channel| channel.missing.is_none()),
         warnings: loaded.warnings.iter().map(ToString::to_string).collect(),
         listen: config.listen.to_string(),
         public_url: config.public_url.to_string(),
         data_dir: config.data_dir.display().to_string(),
-        channels: config
-            .channels
-            .iter()
-            .map(|channel| CheckedChannel { name: channel.name.as_str(), enabled: channel.enabled })
-            .collect(),
+        channels,
     }
 }
 
@@ -122,25 +143,31 @@ pub(super) fn check_config(
     out: &mut dyn Write,
 ) -> Result<u8, CliError> {
     let loaded = load_config(config).map_err(AppError::Config)?;
+    let checked = checked(&loaded);
     if format == Format::Json {
-        let checked = checked(&loaded);
         json(out, &checked)?;
         return Ok(if checked.good { EXIT_OK } else { EXIT_FAILED });
     }
-    for warning in &loaded.warnings {
+    for warning in &checked.warnings {
         writeln!(out, "{warning}")?;
     }
-    let good = loaded.warnings.is_empty();
-    let config = &loaded.config;
-    if good {
-        writeln!(out, "The configuration is good.")?;
-        writeln!(out, "  listen      {}", config.listen)?;
-        writeln!(out, "  public_url  {}", config.public_url)?;
-        writeln!(out, "  data_dir    {}", config.data_dir.display())?;
-        for channel in &config.channels {
-            let state = if channel.enabled { "" } else { " (not enabled)" };
-            writeln!(out, "  channel     {}{state}", channel.name)?;
+    for channel in &checked.channels {
+        if let Some(missing) = channel.missing {
+            writeln!(out, "channel {}: {missing}", channel.name)?;
         }
     }
-    Ok(if good { EXIT_OK } else { EXIT_FAILED })
+    if checked.good {
+        writeln!(out, "The configuration is good.")?;
+        writeln!(out, "  listen      {}", checked.listen)?;
+        writeln!(out, "  public_url  {}", checked.public_url)?;
+        writeln!(out, "  data_dir    {}", checked.data_dir)?;
+        for channel in &checked.channels {
+            let state = if channel.enabled { "" } else { " (not enabled)" };
+            writeln!(out, "  channel     {}, {}{state}", channel.name, channel.kind)?;
+            for (key, from) in &channel.secrets {
+                writeln!(out, "                {key} from {from}")?;
+            }
+        }
+    }
+    Ok(if checked.good { EXIT_OK } else { EXIT_FAILED })
 }

@@ -8,13 +8,16 @@ pub const PREFIX: &str = "OFFCHANNEL_SERVER_";
 /// The variable that names the configuration file; not a setting itself.
 pub const CONFIG_FILE: &str = "OFFCHANNEL_SERVER_CONFIG";
 
-/// All variables with our prefix. Values that are not UTF-8 are taken with replacement characters, so that
-/// what reads them refuses them by name.
+/// The variable in which systemd names the folder of a service's credentials.
+pub(super) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// All variables: settings have our prefix, secrets of channels have names that the configuration chooses. Values that
+/// are not UTF-8 are taken with replacement characters, so that what reads them refuses them by name.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-pub(super) fn settings() -> BTreeMap<String, String> {
+pub(super) fn variables() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| {
-            let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
+            let name = name.into_string().ok()?;
             Some((name, value.to_string_lossy().into_owned()))
         })
         .filter(|(name, _)| name != CONFIG_FILE)

@@ -70,7 +70,7 @@ pub(super) struct Layers {
 /// Lays everything over one another. Problems are a file that cannot be read or is not TOML.
 pub(super) fn collect(
     file: Option<&Path>,
-    environment: BTreeMap<String, String>,
+    environment: &BTreeMap<String, String>,
     overrides: &Overrides,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<Problem>,
@@ -93,11 +93,11 @@ pub(super) fn collect(
             }),
         }
     }
-    for (name, value) in environment {
+    for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(env::PREFIX)) {
         let origin = Origin::Environment(name.clone());
-        match known.iter().find(|key| env::variable(key) == name) {
+        match known.iter().find(|key| env::variable(key) == *name) {
             Some(key) => {
-                layers.main.settings.insert(key.clone(), Setting { raw: Raw::Text(value), origin });
+                layers.main.settings.insert(key.clone(), Setting { raw: Raw::Text(value.clone()), origin });
             }
             None => {
                 let message = "there is no such setting; it is ignored".to_owned();

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use channels::{SecretFrom, SecretUse};
 pub use data::Database;
 pub use layers::{DEFAULTS, Overrides};
 pub use limits::Limits;
@@ -30,6 +31,7 @@ pub use log::{LogConfig, LogFormat, LogLevel};
 pub use problem::{ConfigErrors, Origin, Problem};
 pub use tls::TlsConfig;
 
+use self::channels::Channels;
 use crate::channels::ChannelConfig;
 
 /// The whole configuration, understood and checked.
@@ -51,6 +53,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where alerts are delivered.
     pub channels: Vec<ChannelConfig>,
+    /// Where the secrets of channels come from.
+    pub secrets: Vec<SecretUse>,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -70,10 +74,11 @@ impl Config {
     /// # Errors
     /// [`ConfigErrors`] with everything that is wrong.
     pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Loaded, ConfigErrors> {
-        Self::load_from(path, env::settings(), overrides)
+        Self::load_from(path, env::variables(), overrides)
     }
 
-    /// As [`Config::load`], with these variables instead of the environment.
+    /// As [`Config::load`], with these variables instead of the environment. Those with our prefix are settings, others
+    /// are looked up where a channel names them.
     ///
     /// # Errors
     /// [`ConfigErrors`] with everything that is wrong.
@@ -83,7 +88,7 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Loaded, ConfigErrors> {
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
-        let collected = layers::collect(path, environment, overrides, &mut problems, &mut warnings);
+        let collected = layers::collect(path, &environment, overrides, &mut problems, &mut warnings);
         let mut main = collected.main;
         let listen = listen::listen(&mut main, &mut problems);
         let public_url = listen::public_url(&mut main, &mut problems, listen);
@@ -93,7 +98,8 @@ impl Config {
         let tls = tls::tls(&mut main, &mut problems, data_dir.as_deref());
         let limits = limits::limits(&mut main, &mut problems);
         let log = log::log(&mut main, &mut problems);
-        let channels = channels::channels(collected.channels, &mut problems, &mut warnings);
+        let Channels { channels, secrets } =
+            channels::channels(collected.channels, &environment, &mut problems, &mut warnings);
         main.warn_of_the_rest(&mut warnings);
         match (listen, data_dir, public_url, database, tls, limits, log) {
             (
@@ -105,8 +111,18 @@ impl Config {
                 Some(limits),
                 Some(log),
             ) if problems.is_empty() => {
-                let config =
-                    Self { listen, data_dir, public_url, database, tls, limits, metrics, channels, log };
+                let config = Self {
+                    listen,
+                    data_dir,
+                    public_url,
+                    database,
+                    tls,
+                    limits,
+                    metrics,
+                    channels,
+                    secrets,
+                    log,
+                };
                 Ok(Loaded { config, warnings })
             }
             _ => Err(ConfigErrors(problems)),

@@ -1,0 +1,106 @@
+//! What the tables of channels mean, and what becomes of their secrets.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::channels::{ChannelKind, build};
+use crate::config::{Config, ConfigErrors, Loaded, Overrides};
+
+const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+fn load_in(folder: &Path, channel: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
+    let path = folder.join("server.toml");
+    std::fs::write(&path, format!("[[channel]]\nname = 'a'\n{channel}\n")).unwrap();
+    let environment: BTreeMap<String, String> =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::load_from(Some(&path), environment, &Overrides::default())
+}
+
+fn load(channel: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigErrors> {
+    load_in(tempfile::tempdir().unwrap().path(), channel, environment)
+}
+
+/// The place of the only secret beside the address.
+fn from(loaded: &Loaded) -> String {
+    let [secret] = loaded.config.secrets.iter().filter(|secret| secret.key != "url").collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", loaded.config.secrets)
+    };
+    secret.from.to_string()
+}
+
+const WEBHOOK: &str = "kind = 'webhook'\nurl = 'https://h/x'";
+
+#[test]
+fn a_secret_comes_from_a_file_a_credential_a_variable_or_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("signing"), format!("{SECRET}\n")).unwrap();
+    let credentials = folder.path().display().to_string();
+    for (given, place) in [
+        (format!("secret = '{SECRET}'"), "server.toml:5"),
+        ("secret_file = 'signing'".to_owned(), "the file "),
+        ("secret_credential = 'signing'".to_owned(), "the systemd credential \"signing\""),
+        ("secret_env = 'SIGNING'".to_owned(), "the environment variable \"SIGNING\""),
+    ] {
+        let environment = [("SIGNING", SECRET), ("CREDENTIALS_DIRECTORY", credentials.as_str())];
+        let loaded = load_in(folder.path(), &format!("{WEBHOOK}\n{given}"), &environment).unwrap();
+        assert_eq!(loaded.warnings, [], "{given}");
+        assert!(from(&loaded).contains(place), "{given}: {}", from(&loaded));
+        assert!(build(&loaded.config.channels[0]).is_ok(), "{given}");
+        let shown = format!("{loaded:?}");
+        assert!(!shown.contains("MDEyMz"), "the secret is printed: {shown}");
+    }
+}
+
+#[test]
+fn what_only_the_service_is_given_keeps_no_admin_command_from_its_work() {
+    for given in ["secret_credential = 'signing'", "secret_env = 'SIGNING'"] {
+        let loaded = load(&format!("{WEBHOOK}\n{given}"), &[]).unwrap();
+        assert!(matches!(loaded.config.channels[0].kind, ChannelKind::WithoutSecret(_)), "{given}");
+        let error = build(&loaded.config.channels[0]).unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.starts_with("secret is the "), "{why}");
+    }
+    // Other mistakes are found nevertheless.
+    let error = load(&format!("{WEBHOOK}\nsecret_env = 'SIGNING'\ntimeout = '1h'"), &[]).unwrap_err();
+    assert!(error.to_string().contains("channel[1].timeout: "), "{error}");
+}
+
+#[test]
+fn a_secret_that_cannot_be_used_is_a_problem_that_does_not_repeat_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = folder.path().display().to_string();
+    for (given, problem) in [
+        ("secret = 'hunter2'", "channel[1].secret: not the secret of a webhook"),
+        ("secret = 4711", "channel[1].secret: expected a text"),
+        ("secret_file = 'nowhere'", "channel[1].secret_file: "),
+        ("secret_file = ''", "channel[1].secret_file: expected a name, found an empty text"),
+        ("secret_credential = '../x'", "channel[1].secret_credential: expected the name of a credential"),
+        ("secret_credential = 'nowhere'", "channel[1].secret_credential: "),
+        ("secret_env = 'HUNTER'", "channel[1].secret_env: not the secret of a webhook"),
+        (
+            "secret_env = 'OFFCHANNEL_SERVER_X'",
+            "channel[1].secret_env: variables that begin with OFFCHANNEL_SERVER_",
+        ),
+        ("secret = 'hunter2'\nsecret_env = 'HUNTER'", "both secret and secret_env are given"),
+        ("", "channel[1].secret_file: missing: expected secret_file"),
+    ] {
+        let environment = [("HUNTER", "hunter2"), ("CREDENTIALS_DIRECTORY", credentials.as_str())];
+        let error = load_in(folder.path(), &format!("{WEBHOOK}\n{given}"), &environment).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(problem), "expected {problem:?} in:\n{text}");
+        assert!(!text.contains("hunter2") && !text.contains("4711"), "a secret was repeated:\n{text}");
+    }
+}
+
+#[test]
+fn an_address_can_be_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("address"), "https://h/token\n").unwrap();
+    let channel = format!("kind = 'webhook'\nurl_file = 'address'\nsecret = '{SECRET}'");
+    let loaded = load_in(folder.path(), &channel, &[]).unwrap();
+    assert_eq!(loaded.config.secrets.len(), 2);
+    assert!(!format!("{loaded:?}").contains("token"));
+    let error = load(&format!("kind = 'webhook'\nsecret = '{SECRET}'"), &[]).unwrap_err().to_string();
+    assert!(error.contains("channel[1].url: missing: expected the address to send to"), "{error}");
+}
