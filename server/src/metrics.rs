@@ -75,6 +75,7 @@ impl Metrics {
     pub fn attempt(&self, channel: &ChannelName, state: DeliveryState) {
         let outcome = match state {
             DeliveryState::Delivered => "delivered",
+            DeliveryState::Accepted => "accepted",
             DeliveryState::Pending => "retry",
             DeliveryState::Dead => "give-up",
         };

@@ -79,6 +79,7 @@ fn delivery() -> Delivery {
             escalation: None,
             evidence: Vec::new(),
             troubles: Vec::new(),
+            test: false,
         },
         created_at: now(),
         due_at: now(),
@@ -97,7 +98,7 @@ async fn attempt(manner: Manner) -> Attempt {
 fn retried(attempt: Attempt) -> (String, Option<Span>) {
     match attempt {
         Attempt::Retry { error, after } => (error, after),
-        other @ (Attempt::Delivered | Attempt::GiveUp { .. }) => panic!("{other:?}"),
+        other @ (Attempt::Delivered | Attempt::Accepted | Attempt::GiveUp { .. }) => panic!("{other:?}"),
     }
 }
 

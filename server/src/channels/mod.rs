@@ -6,9 +6,20 @@
 
 pub mod http;
 pub mod net;
+pub mod ocsf;
+pub mod pagerduty;
+pub mod slack;
+pub mod splunk;
+pub mod teams;
+pub mod text;
+pub mod token;
 pub mod webhook;
 
+#[cfg(test)]
+mod samples;
+
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -25,6 +36,25 @@ pub trait Channel: Debug + Send + Sync {
 
     /// Tries once to deliver. Never takes longer than a minute, so that a lease outlives it.
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt;
+
+    /// As [`Channel::send`], with what the receiver said to it, for whoever sets the channel up.
+    async fn try_out(&self, delivery: &Delivery, now: Timestamp) -> Tried {
+        Tried { attempt: self.send(delivery, now).await, said: None }
+    }
+
+    /// How many notifications a second the receiver takes, if it does not take any number.
+    fn per_second(&self) -> Option<NonZeroU32> {
+        None
+    }
+}
+
+/// How an attempt went, and what the receiver said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// How it went.
+    pub attempt: Attempt,
+    /// What the receiver said, in one printable line without secrets; none if it said nothing.
+    pub said: Option<String>,
 }
 
 /// The settings of one channel.
@@ -43,6 +73,16 @@ pub struct ChannelConfig {
 pub enum ChannelKind {
     /// Standard Webhooks.
     Webhook(webhook::Config),
+    /// Microsoft Teams.
+    Teams(teams::Config),
+    /// Slack.
+    Slack(slack::Config),
+    /// Splunk.
+    Splunk(splunk::Config),
+    /// PagerDuty.
+    PagerDuty(pagerduty::Config),
+    /// Findings of OCSF.
+    Ocsf(ocsf::Config),
     /// One whose secret this process was not given; says which and why. An admin command can do without.
     WithoutSecret(String),
 }
@@ -61,6 +101,11 @@ impl ChannelKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Webhook(_) => "webhook",
+            Self::Teams(_) => "teams",
+            Self::Slack(_) => "slack",
+            Self::Splunk(_) => "splunk",
+            Self::PagerDuty(_) => "pagerduty",
+            Self::Ocsf(_) => "ocsf",
             Self::WithoutSecret(_) => "without its secret",
         }
     }
@@ -85,6 +130,16 @@ pub fn build(config: &ChannelConfig) -> Result<Arc<dyn Channel>, ChannelError> {
     let name = || config.name.clone();
     match &config.kind {
         ChannelKind::Webhook(config) => made(webhook::Webhook::new(name(), config.clone())),
+        ChannelKind::Teams(config) => made(teams::Teams::new(name(), config.clone())),
+        ChannelKind::Slack(config) => made(slack::Slack::new(name(), config.clone())),
+        ChannelKind::Splunk(config) => made(splunk::Splunk::new(name(), config.clone())),
+        ChannelKind::PagerDuty(config) => made(pagerduty::PagerDuty::new(name(), config.clone())),
+        ChannelKind::Ocsf(ocsf::Config::File(path)) => {
+            made(Ok::<_, net::TlsSetupError>(ocsf::Appended::new(name(), path.clone())))
+        }
+        ChannelKind::Ocsf(ocsf::Config::Post { http, proof }) => {
+            made(ocsf::Posted::new(name(), (**http).clone(), proof.clone()))
+        }
         ChannelKind::WithoutSecret(missing) => Err(BuildError::Secret(missing.clone())),
     }
     .map_err(|source| ChannelError { name: name(), source })

@@ -1,23 +1,24 @@
-//! `delivery list`, `delivery retry`.
+//! `delivery list`, `delivery show`, `delivery retry`.
 
 use std::io::Write;
 
 use clap::Subcommand;
-use offchannel_shared::ids::DeliveryId;
+use offchannel_shared::ids::{ChannelName, DeliveryId};
 use serde::Serialize;
 
-use super::output::{Format, Table, instant, json};
+use super::output::{Format, Table, instant, json, printable};
 use super::view::{DeliveryJson, SCHEMA};
 use super::{CliError, EXIT_OK};
 use crate::app::App;
-use crate::domain::delivery::DeliveryState;
+use crate::channels::text;
+use crate::domain::delivery::{Delivery, DeliveryState, Notification};
 use crate::store::DeliveryFilter;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeliveryCommand {
     /// List notifications that are pending or were given up, newest first.
     List {
-        /// Delivered ones too.
+        /// Delivered and accepted ones too.
         #[arg(long)]
         all: bool,
         /// Only those that were given up.
@@ -30,10 +31,25 @@ pub(super) enum DeliveryCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Try one again that was given up.
-    Retry {
+    /// Show one with everything that is told in it.
+    Show {
         /// The delivery's id, as `delivery list` shows it.
         id: DeliveryId,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Try one again that was given up, or all of them.
+    Retry {
+        /// The delivery's id, as `delivery list` shows it.
+        #[arg(required_unless_present = "all")]
+        id: Option<DeliveryId>,
+        /// All that were given up.
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+        /// Only those to this channel.
+        #[arg(long, requires = "all")]
+        channel: Option<ChannelName>,
         /// How to print.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -50,7 +66,26 @@ pub(super) async fn run(command: DeliveryCommand, app: &App, out: &mut dyn Write
             };
             list(DeliveryFilter { states, limit }, format, app, out).await?;
         }
-        DeliveryCommand::Retry { id, format } => {
+        DeliveryCommand::Show { id, format } => show(&app.service.delivery(&id).await?, format, out)?,
+        DeliveryCommand::Retry { id: None, channel, format, .. } => {
+            let retried = app.service.retry_deliveries(channel).await?;
+            match format {
+                Format::Json => {
+                    #[derive(Serialize)]
+                    struct Retried {
+                        schema: u32,
+                        retried: u64,
+                    }
+                    json(out, &Retried { schema: SCHEMA, retried })?;
+                }
+                Format::Table if retried == 0 => writeln!(out, "No delivery was given up.")?,
+                Format::Table => writeln!(
+                    out,
+                    "Pending again: {retried}, one after the other for each alert; the running collector tries them."
+                )?,
+            }
+        }
+        DeliveryCommand::Retry { id: Some(id), format, .. } => {
             let delivery = app.service.retry_delivery(&id).await?;
             match format {
                 Format::Json => {
@@ -106,6 +141,38 @@ async fn list(
             }
             table.print(out, 0)?;
         }
+    }
+    Ok(())
+}
+
+/// Most characters of one text of a notification that are shown.
+const TEXT_MAX: usize = 400;
+
+fn show(delivery: &Delivery, format: Format, out: &mut dyn Write) -> Result<(), CliError> {
+    if format == Format::Json {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            schema: u32,
+            delivery: DeliveryJson<'a>,
+            notification: &'a Notification,
+        }
+        let shown = Shown { schema: SCHEMA, delivery: delivery.into(), notification: &delivery.notification };
+        return Ok(json(out, &shown)?);
+    }
+    let message = text::message(&delivery.notification, TEXT_MAX);
+    writeln!(out, "Delivery  {}", delivery.id)?;
+    writeln!(out, "Channel   {}", delivery.channel)?;
+    writeln!(out, "State     {}, {} tries", delivery.state, delivery.attempts)?;
+    writeln!(out, "Queued    {}", instant(delivery.created_at))?;
+    if delivery.state == DeliveryState::Pending {
+        writeln!(out, "Next      {}, and not before earlier ones of its alert", instant(delivery.due_at))?;
+    }
+    if let Some(error) = &delivery.last_error {
+        writeln!(out, "Error     {}", printable(error))?;
+    }
+    writeln!(out, "\n{}", message.title)?;
+    for (label, value) in &message.facts {
+        writeln!(out, "  {label:<13} {value}")?;
     }
     Ok(())
 }

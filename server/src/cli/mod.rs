@@ -1,6 +1,7 @@
 //! The command line: what was typed, handed to the service, printed for people or programs.
 
 mod alert;
+mod channel;
 mod delivery;
 mod device;
 pub mod output;
@@ -69,6 +70,9 @@ enum Command {
     /// Alerts.
     #[command(subcommand)]
     Alert(alert::AlertCommand),
+    /// Where alerts are delivered: list the channels, try one out.
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
     /// Notifications on their way to channels, and those that were given up.
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -149,6 +153,7 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
         Command::Policy(command) => with_app(config, async |app| policy::run(command, &app, out).await).await,
         Command::Device(command) => with_app(config, async |app| device::run(command, &app, out).await).await,
         Command::Alert(command) => with_app(config, async |app| alert::run(command, &app, out).await).await,
+        Command::Channel(command) => channel::run(command, config, out).await,
         Command::Delivery(command) => {
             with_app(config, async |app| delivery::run(command, &app, out).await).await
         }

@@ -1,6 +1,5 @@
 //! `serve`, `migrate`, `check-config`.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -8,12 +7,12 @@ use offchannel_shared::error_chain::error_chain;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::channel::ChannelJson;
 use super::output::{Format, json};
 use super::view::SCHEMA;
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::{App, AppError, load_config};
-use crate::channels::{ChannelConfig, ChannelKind};
-use crate::config::{Config, Loaded};
+use crate::config::Loaded;
 use crate::telemetry;
 
 pub(super) async fn serve(config: Option<&Path>) -> Result<u8, CliError> {
@@ -92,40 +91,13 @@ struct Checked<'a> {
     listen: String,
     public_url: String,
     data_dir: String,
-    channels: Vec<CheckedChannel<'a>>,
-}
-
-#[derive(Serialize)]
-struct CheckedChannel<'a> {
-    name: &'a str,
-    kind: &'static str,
-    enabled: bool,
-    /// Where its secrets come from, by their key.
-    secrets: BTreeMap<&'static str, String>,
-    /// What this process was not given.
-    missing: Option<&'a str>,
-}
-
-impl<'a> CheckedChannel<'a> {
-    fn of(config: &'a Config, channel: &'a ChannelConfig) -> Self {
-        let own = config.secrets.iter().filter(|secret| secret.channel == channel.name);
-        Self {
-            name: channel.name.as_str(),
-            kind: channel.kind.as_str(),
-            enabled: channel.enabled,
-            secrets: own.map(|secret| (secret.key, secret.from.to_string())).collect(),
-            missing: match &channel.kind {
-                ChannelKind::WithoutSecret(missing) => Some(missing),
-                _ => None,
-            },
-        }
-    }
+    channels: Vec<ChannelJson<'a>>,
 }
 
 fn checked(loaded: &Loaded) -> Checked<'_> {
     let config = &loaded.config;
-    let channels: Vec<CheckedChannel<'_>> =
-        config.channels.iter().map(|channel| CheckedChannel::of(config, channel)).collect();
+    let channels: Vec<ChannelJson<'_>> =
+        config.channels.iter().map(|channel| ChannelJson::of(config, channel)).collect();
     Checked {
         schema: SCHEMA,
         good: loaded.warnings.is_empty() && channels.iter().all(|channel| channel.missing.is_none()),

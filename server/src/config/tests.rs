@@ -40,19 +40,26 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
     let (folder, path) =
         file(&DEFAULTS.replace("\n# public_url", "\npublic_url").replace("\n# listen", "\nlisten"));
     let text = std::fs::read_to_string(&path).unwrap();
-    let (main, channel) = text.split_once("# [[channel]]").unwrap();
-    let channel: Vec<&str> = channel.lines().map(|line| line.trim_start_matches("# ")).collect();
+    let (main, _) = text.split_once("# [[channel]]").unwrap();
+    let channels = text.lines().filter_map(|line| line.strip_prefix("# "));
+    let channels = channels.filter(|line| line.starts_with("[[channel]]") || line.contains(" = "));
+    let channels: Vec<&str> = channels.skip_while(|line| !line.starts_with("[[channel]]")).collect();
     let main = main.replace("# cert_file", "cert_file").replace("# key_file", "key_file");
-    std::fs::write(&path, format!("{main}[[channel]]\n{}", channel.join("\n"))).unwrap();
-    std::fs::write(
-        folder.path().join("webhook.secret"),
-        "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n",
-    )
-    .unwrap();
-    std::fs::write(folder.path().join("internal-ca.pem"), "").unwrap();
+    std::fs::write(&path, format!("{main}{}", channels.join("\n"))).unwrap();
+    for (name, content) in [
+        ("webhook.secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n"),
+        ("internal-ca.pem", ""),
+        ("teams.url", "https://example.webhook.office.com/workflows/1/triggers/manual?sig=2\n"),
+        ("slack.url", "https://hooks.slack.com/services/T1/B2/3\n"),
+        ("splunk.token", "12345678-1234-1234-1234-123456789012\n"),
+        ("pagerduty.key", "R0123456789abcdef0123456789ABCDE\n"),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
     let loaded = Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default()).unwrap();
     assert_eq!(loaded.warnings, []);
-    assert_eq!(loaded.config.channels.len(), 1);
+    let kinds: Vec<&str> = loaded.config.channels.iter().map(|channel| channel.kind.as_str()).collect();
+    assert_eq!(kinds, ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf", "ocsf"]);
     assert!(matches!(loaded.config.tls, TlsConfig::Files { .. }));
     assert!(loaded.config.metrics.is_some());
 }
@@ -93,7 +100,10 @@ fn all_problems_are_told_at_once_each_with_its_place() {
         format!("{}tls.key_file: missing", at(7)),
         format!("{}log.level: expected one of error, warn, info, debug, trace, found \"loud\"", at(9)),
         format!("{}channel[1].name: missing", at(10)),
-        format!("{}channel[1].kind: expected one of webhook, found \"pigeon\"", at(11)),
+        format!(
+            "{}channel[1].kind: expected one of webhook, teams, slack, splunk, pagerduty, ocsf, found \"pigeon\"",
+            at(11)
+        ),
         format!("{}channel[2].name: \"A\" is not a valid channel name", at(13)),
         format!("{}channel[2].url: ", at(15)),
         format!("{}channel[2].secret_file: missing", at(12)),

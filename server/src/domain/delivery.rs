@@ -54,19 +54,22 @@ pub enum DeliveryState {
     Pending,
     /// The channel took it.
     Delivered,
+    /// The channel took it to pass it on; whether that went well is not told.
+    Accepted,
     /// Given up.
     Dead,
 }
 
 impl DeliveryState {
     /// All states.
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Dead];
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Accepted, Self::Dead];
 
     /// The name used in lists.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Delivered => "delivered",
+            Self::Accepted => "accepted",
             Self::Dead => "dead",
         }
     }
@@ -83,6 +86,8 @@ impl fmt::Display for DeliveryState {
 pub enum Attempt {
     /// The channel took it.
     Delivered,
+    /// The channel took it to pass it on; whether that goes well it does not tell.
+    Accepted,
     /// It may work later; not before the time given, if any.
     Retry {
         /// What went wrong.
@@ -105,6 +110,10 @@ impl Delivery {
         match attempt {
             Attempt::Delivered => {
                 self.state = DeliveryState::Delivered;
+                self.last_error = None;
+            }
+            Attempt::Accepted => {
+                self.state = DeliveryState::Accepted;
                 self.last_error = None;
             }
             Attempt::GiveUp { error } => {
@@ -161,6 +170,9 @@ pub struct Notification {
     /// What the device says is wrong with it, at most [`EVIDENCE_MAX`] parts; for alerts about that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<Trouble>,
+    /// Whether it only tries out a channel, and nothing happened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
 }
 
 fn collector() -> String {

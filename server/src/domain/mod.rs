@@ -11,4 +11,5 @@ pub mod published;
 mod reconcile;
 pub mod rotation;
 pub mod token;
+pub mod trial;
 mod trouble;

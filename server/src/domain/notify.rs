@@ -79,5 +79,6 @@ pub(super) fn notification(
         }),
         evidence,
         troubles: troubles(present, alert.kind, EVIDENCE_MAX),
+        test: false,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Deliveries are leased, sent, and their outcome written. A worker that dies between sending and writing
 //! leaves a lease that runs out: the delivery is sent again under the same id, by which a receiver knows it.
+//! A channel that takes only so many a second is waited for before anything is leased.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use offchannel_shared::span::Span;
 use tokio::task::JoinSet;
 
+use super::pace::Pace;
 use super::runner::{Failure, Job, Next};
 use crate::channels::Channel;
 use crate::clock::Clock;
@@ -33,6 +35,7 @@ pub(super) struct Deliver {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     worker: String,
+    pace: Pace,
 }
 
 impl Deliver {
@@ -43,7 +46,8 @@ impl Deliver {
         metrics: Metrics,
         worker: String,
     ) -> Self {
-        Self { store, channel, clock, metrics, worker }
+        let pace = Pace::new(channel.per_second(), CONCURRENT);
+        Self { store, channel, clock, metrics, worker, pace }
     }
 }
 
@@ -58,11 +62,16 @@ impl Job for Deliver {
     }
 
     async fn run(&self) -> Result<Next, Failure> {
+        let turn = self.pace.turn().await;
         let now = self.clock.now();
         let channels = [self.channel.name().clone()];
         let claimed =
-            self.store.claim_deliveries(&channels, &self.worker, now, LEASE.after(now), CONCURRENT).await?;
-        let more = !claimed.is_empty();
+            self.store.claim_deliveries(&channels, &self.worker, now, LEASE.after(now), turn.at_once).await?;
+        if claimed.is_empty() {
+            turn.give_back();
+            return Ok(Next::After(POLL));
+        }
+        drop(turn);
         let mut sending = JoinSet::new();
         for delivery in claimed {
             let (channel, clock, metrics) =
@@ -88,7 +97,7 @@ impl Job for Deliver {
         }
         match failure {
             Some(error) => Err(error),
-            None => Ok(if more { Next::Now } else { Next::After(POLL) }),
+            None => Ok(Next::Now),
         }
     }
 }
@@ -104,6 +113,7 @@ async fn attempt(
     let (name, id) = (channel.name(), delivery.id.clone());
     match &attempt {
         Attempt::Delivered => tracing::info!(channel = %name, delivery = %id, "delivered"),
+        Attempt::Accepted => tracing::info!(channel = %name, delivery = %id, "accepted"),
         Attempt::Retry { error, .. } => {
             tracing::warn!(channel = %name, delivery = %id, error, "not delivered")
         }

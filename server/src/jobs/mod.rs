@@ -5,6 +5,7 @@
 
 mod background;
 mod deliver;
+mod pace;
 mod runner;
 
 use std::sync::Arc;

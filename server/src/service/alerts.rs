@@ -1,6 +1,6 @@
 //! Alerts and deliveries as the security team sees them.
 
-use offchannel_shared::ids::{AlertId, DeliveryId};
+use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId};
 
 use super::{Service, ServiceError};
 use crate::domain::alert::{Alert, AlertEvent};
@@ -52,6 +52,25 @@ impl Service {
     /// [`ServiceError::Store`].
     pub async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, ServiceError> {
         Ok(self.0.store.deliveries(filter).await?)
+    }
+
+    /// The delivery with this id.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], also if there is none.
+    pub async fn delivery(&self, id: &DeliveryId) -> Result<Delivery, ServiceError> {
+        let missing = || StoreError::NotFound { what: "delivery", id: id.to_string() };
+        Ok(self.0.store.delivery(id).await?.ok_or_else(missing)?)
+    }
+
+    /// Makes all dead deliveries pending again, or those to one channel; returns how many there were.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn retry_deliveries(&self, channel: Option<ChannelName>) -> Result<u64, ServiceError> {
+        let retried = self.0.store.retry_deliveries(channel, self.now()).await?;
+        self.nudge();
+        Ok(retried)
     }
 
     /// Makes a dead delivery pending again.

@@ -20,7 +20,8 @@ pub struct DeliveryFilter {
 #[async_trait]
 pub trait DeliveryStore: Send + Sync {
     /// Leases pending deliveries of these channels that are due by `now` to `worker` until `until`, at most `limit`,
-    /// the longest due first. Two workers never hold one delivery at a time.
+    /// the longest due first. Two workers never hold one delivery at a time. Of one alert and channel only the one that
+    /// was queued first of those that are pending is ever leased, so that a receiver hears what happened in its order.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -50,6 +51,13 @@ pub trait DeliveryStore: Send + Sync {
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such dead delivery, and others.
     async fn retry_delivery(&self, id: &DeliveryId, now: Timestamp) -> Result<Delivery, StoreError>;
+
+    /// Makes all dead deliveries pending and due at `now`, or those of one channel; returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn retry_deliveries(&self, channel: Option<ChannelName>, now: Timestamp)
+    -> Result<u64, StoreError>;
 
     /// Deliveries, newest first.
     ///

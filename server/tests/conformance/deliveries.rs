@@ -7,7 +7,7 @@ use offchannel_server::store::{DeliveryFilter, Store, StoreError};
 use offchannel_shared::ids::{ChannelName, DeliveryId};
 use tokio::task::JoinSet;
 
-use super::fixtures::{alerted, at, channel, id};
+use super::fixtures::{alerted, at, channel, id, queued};
 use super::{Behaviour, behaviour};
 
 pub fn all() -> Vec<Behaviour> {
@@ -17,6 +17,9 @@ pub fn all() -> Vec<Behaviour> {
         behaviour("many workers never hold one delivery at a time", exclusion),
         behaviour("a lease that ran out passes to the next, and the first is told so", expiry),
         behaviour("an attempt ends the lease and is written", finish),
+        behaviour("one alert's deliveries to a channel go out in the order in which they were queued", order),
+        behaviour("what is dead holds up no other, and what is retried goes first", dead_in_order),
+        behaviour("all dead deliveries are retried on request, or those of one channel", retry_all),
         behaviour("a dead delivery is retried on request, no other is", retry),
         behaviour("deliveries are listed newest first, filtered and limited", listed),
     ]
@@ -31,7 +34,7 @@ fn ids(deliveries: &[Delivery]) -> Vec<DeliveryId> {
 }
 
 async fn due(store: Arc<dyn Store>) {
-    alerted(&store, 1, &[(1, "siem", 30), (2, "siem", 10), (3, "siem", 20), (4, "siem", 99)]).await;
+    queued(&store, &[(1, "siem", 30), (2, "siem", 10), (3, "siem", 20), (4, "siem", 99)]).await;
     assert_eq!(ids(&claim(&store, "a", 9, 100, 10).await), []);
     assert_eq!(ids(&claim(&store, "a", 50, 100, 2).await), [id(2), id(3)]);
     assert_eq!(ids(&claim(&store, "a", 50, 100, 2).await), [id(1)], "what is leased is not due");
@@ -51,8 +54,8 @@ async fn channels(store: Arc<dyn Store>) {
 }
 
 async fn exclusion(store: Arc<dyn Store>) {
-    let queued: Vec<(u64, &str, i64)> = (1..=120).map(|number| (number, "siem", 10)).collect();
-    alerted(&store, 1, &queued).await;
+    let many: Vec<(u64, &str, i64)> = (1..=120).map(|number| (number, "siem", 10)).collect();
+    queued(&store, &many).await;
     let mut tasks = JoinSet::new();
     for worker in 0..16 {
         let store = Arc::clone(&store);
@@ -104,8 +107,65 @@ async fn finish(store: Arc<dyn Store>) {
     );
 }
 
+/// Claims one and writes how it went.
+async fn attempt(store: &Arc<dyn Store>, now: i64, how: Attempt) -> DeliveryId {
+    let mut one = claim(store, "a", now, now + 50, 1).await.remove(0);
+    one.attempted(how, at(now), 0.0);
+    assert!(store.finish_delivery(one.clone(), "a").await.unwrap());
+    one.id
+}
+
+async fn order(store: Arc<dyn Store>) {
+    // The ids and the times at which they are due say nothing of the order.
+    alerted(&store, 1, &[(3, "siem", 30), (1, "siem", 10), (2, "siem", 20), (4, "mail", 10)]).await;
+    alerted(&store, 2, &[(5, "siem", 40)]).await;
+    assert_eq!(ids(&claim(&store, "other", 20, 25, 9).await), [], "the first is not due yet");
+    assert_eq!(ids(&claim(&store, "a", 50, 60, 9).await), [id(3), id(5)], "one of each alert");
+    assert_eq!(ids(&claim(&store, "b", 55, 90, 9).await), [], "the first is under way");
+    let both = [channel("siem"), channel("mail")];
+    let mail = store.claim_deliveries(&both, "b", at(55), at(90), 9).await.unwrap();
+    assert_eq!(ids(&mail), [id(4)], "another channel has an order of its own");
+    let later = Attempt::Retry { error: "503".to_owned(), after: None };
+    assert_eq!(attempt(&store, 60, later).await, id(3));
+    assert_eq!(ids(&claim(&store, "b", 61, 63, 9).await), [id(5)], "the first is tried again later");
+    assert_eq!(attempt(&store, 65, Attempt::Delivered).await, id(5), "the longest due first");
+    assert_eq!(attempt(&store, 66, Attempt::Delivered).await, id(3));
+    assert_eq!(attempt(&store, 67, Attempt::Accepted).await, id(1));
+    assert_eq!(attempt(&store, 68, Attempt::Delivered).await, id(2));
+}
+
+async fn dead_in_order(store: Arc<dyn Store>) {
+    alerted(&store, 1, &[(1, "siem", 10), (2, "siem", 11), (3, "siem", 12)]).await;
+    let never = || Attempt::GiveUp { error: "410".to_owned() };
+    assert_eq!(attempt(&store, 20, never()).await, id(1));
+    assert_eq!(attempt(&store, 20, Attempt::Delivered).await, id(2));
+    store.retry_delivery(&id(1), at(30)).await.unwrap();
+    assert_eq!(attempt(&store, 30, Attempt::Delivered).await, id(1));
+    assert_eq!(attempt(&store, 30, Attempt::Delivered).await, id(3));
+}
+
+async fn retry_all(store: Arc<dyn Store>) {
+    queued(&store, &[(1, "siem", 10), (2, "siem", 11), (3, "siem", 12)]).await;
+    alerted(&store, 4, &[(4, "mail", 10)]).await;
+    let never = || Attempt::GiveUp { error: "410".to_owned() };
+    for _ in 1..=2 {
+        attempt(&store, 20, never()).await;
+    }
+    let mut mail =
+        store.claim_deliveries(&[channel("mail")], "a", at(20), at(50), 1).await.unwrap().remove(0);
+    mail.attempted(never(), at(20), 0.0);
+    store.finish_delivery(mail, "a").await.unwrap();
+    assert_eq!(store.retry_deliveries(Some(channel("other")), at(60)).await.unwrap(), 0);
+    assert_eq!(store.retry_deliveries(Some(channel("siem")), at(60)).await.unwrap(), 2);
+    let one = store.delivery(&id(1)).await.unwrap().unwrap();
+    assert_eq!((one.state, one.due_at), (DeliveryState::Pending, at(60)));
+    assert_eq!(store.delivery(&id(4)).await.unwrap().unwrap().state, DeliveryState::Dead);
+    assert_eq!(store.retry_deliveries(None, at(70)).await.unwrap(), 1);
+    assert_eq!(store.retry_deliveries(None, at(70)).await.unwrap(), 0);
+}
+
 async fn retry(store: Arc<dyn Store>) {
-    alerted(&store, 1, &[(1, "siem", 10), (2, "siem", 10)]).await;
+    queued(&store, &[(1, "siem", 10), (2, "siem", 10)]).await;
     let mut dead = claim(&store, "a", 20, 50, 1).await.remove(0);
     dead.attempted(Attempt::GiveUp { error: "410".to_owned() }, at(20), 0.0);
     assert!(store.finish_delivery(dead.clone(), "a").await.unwrap());
@@ -121,7 +181,7 @@ async fn retry(store: Arc<dyn Store>) {
 }
 
 async fn listed(store: Arc<dyn Store>) {
-    alerted(&store, 1, &[(1, "siem", 30), (2, "mail", 10), (3, "siem", 20)]).await;
+    queued(&store, &[(1, "siem", 30), (2, "mail", 10), (3, "siem", 20)]).await;
     let mut claimed = claim(&store, "a", 20, 50, 1).await.remove(0);
     claimed.attempted(Attempt::Delivered, at(21), 0.0);
     store.finish_delivery(claimed, "a").await.unwrap();

@@ -200,6 +200,7 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
             escalation: None,
             evidence: Vec::new(),
             troubles: Vec::new(),
+            test: false,
         },
         created_at: at(due),
         due_at: at(due),
@@ -263,6 +264,13 @@ pub async fn enrolled(store: &Arc<dyn Store>, number: u64) -> Device {
     match store.enrol(presented(&token), device(number), at(0)).await.unwrap() {
         Enrolled::Registered(device) => *device,
         Enrolled::Refused(error) => panic!("refused: {error}"),
+    }
+}
+
+/// Queues deliveries, each about an alert and a device of its own: number, channel, due.
+pub async fn queued(store: &Arc<dyn Store>, deliveries: &[(u64, &str, i64)]) {
+    for one in deliveries {
+        alerted(store, one.0, &[*one]).await;
     }
 }
 

@@ -38,6 +38,7 @@ pub enum Command {
     Claim { worker: u8, channels: u8, now: i64, lease: i64, limit: u32 },
     Finish { delivery: u64, worker: u8, how: u8, now: i64 },
     Retry { delivery: u64, now: i64 },
+    RetryAll { channel: Option<u8>, now: i64 },
 }
 
 /// What a decision changes.
@@ -83,10 +84,11 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
         2 => (0_u8..2, 0_u8..4, time(), time(), 0_u32..4).prop_map(|(worker, channels, now, lease, limit)| {
             Command::Claim { worker, channels, now, lease, limit }
         }),
-        2 => (0_u64..40, 0_u8..2, 0_u8..3, time()).prop_map(|(delivery, worker, how, now)| {
+        2 => (0_u64..40, 0_u8..2, 0_u8..4, time()).prop_map(|(delivery, worker, how, now)| {
             Command::Finish { delivery, worker, how, now }
         }),
         1 => (0_u64..40, time()).prop_map(|(delivery, now)| Command::Retry { delivery, now }),
+        1 => (prop::option::of(0_u8..2), time()).prop_map(|(channel, now)| Command::RetryAll { channel, now }),
     ];
     prop::collection::vec(command, 1..60)
 }
@@ -100,6 +102,8 @@ struct Model {
     events: Vec<AlertEvent>,
     sightings: BTreeMap<DeviceId, Vec<SightingInterval>>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
+    /// The ids of deliveries in the order in which they were queued.
+    queued: Vec<DeliveryId>,
     leases: BTreeMap<DeliveryId, (String, i64)>,
     policies: Vec<PolicyVersion>,
 }
@@ -231,7 +235,7 @@ impl Model {
                     .deliveries
                     .values()
                     .filter(|one| one.state == DeliveryState::Pending && one.due_at <= at(now))
-                    .filter(|one| free(&one.id) && names.contains(&one.channel))
+                    .filter(|one| free(&one.id) && names.contains(&one.channel) && self.is_first(one))
                     .collect();
                 due.sort_by_key(|one| (one.due_at, one.id.clone()));
                 due.truncate(limit as usize);
@@ -245,6 +249,7 @@ impl Model {
                 let attempt = match how {
                     0 => Attempt::Delivered,
                     1 => Attempt::Retry { error: "later".to_owned(), after: None },
+                    3 => Attempt::Accepted,
                     _ => Attempt::GiveUp { error: "never".to_owned() },
                 };
                 one.attempted(attempt, at(now), 0.5);
@@ -265,6 +270,17 @@ impl Model {
                 }
                 assert_eq!(retried, dead.then_some(one));
             }
+            Command::RetryAll { channel: place, now } => {
+                let only = place.map(|place| channel(CHANNELS[usize::from(place)]));
+                let retried = store.retry_deliveries(only.clone(), at(now)).await.unwrap();
+                let dead = self.deliveries.values_mut().filter(|one| one.state == DeliveryState::Dead);
+                let mut expected = 0;
+                for one in dead.filter(|one| only.as_ref().is_none_or(|only| one.channel == *only)) {
+                    (one.state, one.due_at) = (DeliveryState::Pending, at(now));
+                    expected += 1;
+                }
+                assert_eq!(retried, expected);
+            }
         }
     }
 
@@ -275,6 +291,15 @@ impl Model {
             .filter(|device| device.public_key == key)
             .map(|device| device.id.clone())
             .collect()
+    }
+
+    /// Whether no earlier delivery of its alert and channel is pending.
+    fn is_first(&self, one: &Delivery) -> bool {
+        let mut same = self.queued.iter().map(|id| &self.deliveries[id]).filter(|other| {
+            other.state == DeliveryState::Pending
+                && (&other.alert, &other.channel) == (&one.alert, &one.channel)
+        });
+        same.next().is_some_and(|first| first.id == one.id)
     }
 
     fn pick(&self, place: u64) -> Option<Delivery> {
@@ -355,6 +380,7 @@ impl Model {
         self.findings.extend(decision.findings.into_iter().map(|one| (one.id.clone(), one)));
         self.alerts.extend(decision.alerts.into_iter().map(|one| (one.id.clone(), one)));
         self.events.extend(decision.events);
+        self.queued.extend(decision.deliveries.iter().map(|one| one.id.clone()));
         self.deliveries.extend(decision.deliveries.into_iter().map(|one| (one.id.clone(), one)));
         let intervals = self.sightings.entry(device.clone()).or_default();
         for change in decision.sightings {

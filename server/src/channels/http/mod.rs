@@ -1,32 +1,39 @@
 //! One request over one new connection, and what an answer to it means for a delivery.
 
+mod answer;
+mod channel;
 mod target;
 
+use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
 use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
-use http::{Request, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use jiff::Timestamp;
 use offchannel_shared::error_chain::error_chain;
-use offchannel_shared::span::Span;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use answer::Answer;
+pub use channel::{Format, HttpChannel, Post};
 pub use target::{Target, TargetError};
 
 use super::net::{self, AllowPrivate, DialError, TlsSetupError};
 use crate::domain::delivery::Attempt;
 
-/// Largest head of an answer that is read, in bytes; the body is not read at all.
+/// Largest head of an answer that is read, in bytes.
 const HEAD_MAX: usize = 16 * 1024;
-/// Longest wait that a receiver may ask for with `Retry-After`.
-const AFTER_MAX: Span = Span::minutes(24 * 60);
+/// How much of the body of an answer is read, in bytes.
+const BODY_MAX: usize = 4 * 1024;
+/// Longest time for the body of an answer. The status is there then, and mostly all that counts.
+const BODY_TIME: Duration = Duration::from_secs(3);
+/// Shortest part of a path that may be a secret.
+const SECRET_MIN: usize = 6;
 
 /// Why an attempt came to no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +52,6 @@ pub(super) enum HttpError {
     Timeout(Duration),
 }
 
-/// What a receiver answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<String>,
-}
-
 /// The settings that all channels over HTTP share.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -66,42 +66,47 @@ pub struct HttpConfig {
 }
 
 /// Sends to one target.
-#[derive(Debug)]
-pub(super) struct Client {
+pub struct Client {
     target: Target,
+    /// What no answer may bring into logs and lists: receivers quote what they were asked.
+    secrets: Vec<String>,
     tls: Option<Arc<ClientConfig>>,
     timeout: Duration,
     allow_private: AllowPrivate,
 }
 
 impl Client {
-    pub(super) fn new(config: HttpConfig) -> Result<Self, TlsSetupError> {
+    /// Sends to the target of these settings. `secrets` are what is sent beside it and must not be shown.
+    ///
+    /// # Errors
+    /// [`TlsSetupError`] if the CAs of the receiver cannot be read.
+    pub(super) fn new(config: HttpConfig, secrets: &[&str]) -> Result<Self, TlsSetupError> {
         let HttpConfig { target, ca_pem, timeout, allow_private } = config;
         let tls = if target.tls() { Some(net::tls(ca_pem.as_deref(), &[b"http/1.1"])?) } else { None };
-        Ok(Self { target, tls, timeout, allow_private })
+        let parts = target.path().split(['/', '?', '&', '=']).filter(|part| part.len() >= SECRET_MIN);
+        let mut secrets: Vec<String> = secrets.iter().copied().chain(parts).map(str::to_owned).collect();
+        // The longest first: one may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Ok(Self { target, secrets, tls, timeout, allow_private })
     }
 
     /// Posts JSON.
     ///
     /// # Errors
     /// [`HttpError`] if there is no answer.
-    pub(super) async fn post(
-        &self,
-        headers: &[(&'static str, String)],
-        body: Vec<u8>,
-    ) -> Result<Answer, HttpError> {
-        let answer = tokio::time::timeout(self.timeout, self.try_post(headers, body)).await;
+    pub(super) async fn post(&self, post: Post) -> Result<Answer, HttpError> {
+        let answer = tokio::time::timeout(self.timeout, self.try_post(post)).await;
         answer.unwrap_or(Err(HttpError::Timeout(self.timeout)))
     }
 
-    async fn try_post(&self, headers: &[(&'static str, String)], body: Vec<u8>) -> Result<Answer, HttpError> {
+    async fn try_post(&self, post: Post) -> Result<Answer, HttpError> {
         let (host, port) = (self.target.host(), self.target.port());
         let stream = net::connect(host, port, self.tls.is_some(), &self.allow_private).await?;
         match &self.tls {
-            None => self.exchange(stream, headers, body).await,
+            None => self.exchange(stream, post).await,
             Some(tls) => {
                 let stream = net::secured(stream, self.target.server_name(), tls).await?;
-                self.exchange(stream, headers, body).await
+                self.exchange(stream, post).await
             }
         }
     }
@@ -109,15 +114,14 @@ impl Client {
     async fn exchange(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-        headers: &[(&'static str, String)],
-        body: Vec<u8>,
+        Post { headers, body }: Post,
     ) -> Result<Answer, HttpError> {
         let mut request = Request::post(self.target.path())
             .header(HOST, self.target.host_header())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, concat!("offchannel/", env!("CARGO_PKG_VERSION")));
         for (name, value) in headers {
-            request = request.header(*name, value);
+            request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(HttpError::Request)?;
         let (mut sender, connection) = http1::Builder::new()
@@ -126,21 +130,63 @@ impl Client {
             .await
             .map_err(HttpError::Http)?;
         // The connection is driven here and not in a task of its own: it ends with this attempt.
-        let mut connection = Box::pin(connection);
+        let mut connection = Some(Box::pin(connection));
         let mut answer = pin!(sender.send_request(request));
         let answer = tokio::select! {
             biased;
             answer = &mut answer => answer,
-            ended = connection.as_mut() => {
-                drop(connection);
+            ended = drive(&mut connection) => {
+                connection = None;
                 // The answer may have been read in the same breath in which the connection ended, even if it
                 // ended badly; what was answered is what counts.
                 answer.await.map_err(|error| ended.err().unwrap_or(error))
             }
         };
-        let answer = answer.map_err(HttpError::Http)?;
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        Ok(Answer { status: answer.status(), retry_after: retry_after.map(str::to_owned) })
+        let (head, mut incoming) = answer.map_err(HttpError::Http)?.into_parts();
+        let mut body = Vec::new();
+        let reading = async {
+            while let Some(Ok(frame)) = incoming.frame().await {
+                let left = BODY_MAX.saturating_sub(body.len());
+                body.extend(frame.into_data().unwrap_or_default().into_iter().take(left));
+                if body.len() >= BODY_MAX {
+                    break;
+                }
+            }
+        };
+        // Whatever becomes of the body, the answer is its status.
+        let _ = tokio::time::timeout(BODY_TIME, async {
+            let mut reading = pin!(reading);
+            tokio::select! {
+                biased;
+                () = &mut reading => {}
+                _ = drive(&mut connection) => reading.await,
+            }
+        })
+        .await;
+        let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Ok(Answer {
+            status: head.status,
+            retry_after: retry_after.map(str::to_owned),
+            body: self.without_secrets(&String::from_utf8_lossy(&body)),
+        })
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[...]"))
+    }
+}
+
+/// Drives a connection; one that has ended is waited for in vain.
+async fn drive<C: Future + Unpin>(connection: &mut Option<C>) -> C::Output {
+    match connection {
+        Some(connection) => connection.await,
+        None => std::future::pending().await,
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({:?})", self.target)
     }
 }
 
@@ -151,51 +197,25 @@ impl From<HttpError> for Attempt {
     }
 }
 
-impl Answer {
-    /// That it is to be tried again, and not before the receiver said.
-    pub(super) fn retry(&self, now: Timestamp) -> Attempt {
-        let status = self.status;
-        let error = if status.is_redirection() {
-            format!("the receiver answered {status}: redirects are not followed, set url to where it points")
-        } else {
-            format!("the receiver answered {status}")
-        };
-        let after = self.retry_after.as_deref().and_then(|text| retry_after(text, now));
-        Attempt::Retry { error, after }
-    }
-}
-
-/// RFC 9110, section 10.2.3: seconds or a date.
-fn retry_after(text: &str, now: Timestamp) -> Option<Span> {
-    let text = text.trim();
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-            u64::try_from(at.as_second().saturating_sub(now.as_second())).unwrap_or(0)
-        }
-    };
-    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).min(AFTER_MAX.as_seconds());
-    Some(Span::seconds(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_has_an_end() {
-        let now = Timestamp::from_second(1_772_618_400).unwrap();
-        for (text, seconds) in [
-            ("120", Some(120)),
-            (" 0 ", Some(0)),
-            ("99999999999", Some(86_400)),
-            ("Wed, 04 Mar 2026 10:01:30 GMT", Some(90)),
-            ("Wed, 04 Mar 2020 10:01:30 GMT", Some(0)),
-            ("soon", None),
-            ("-5", None),
-        ] {
-            assert_eq!(retry_after(text, now).map(Span::as_seconds), seconds, "{text:?}");
+    fn no_answer_brings_a_secret_to_light() {
+        let config = HttpConfig {
+            target: "http://h/services/T0000AAA/s3cr3tpart?sig=abcdefgh".parse().unwrap(),
+            ca_pem: None,
+            timeout: BODY_TIME,
+            allow_private: AllowPrivate::Any,
+        };
+        let client = Client::new(config, &["token-1234"]).unwrap();
+        let quoted = "Cannot POST /services/T0000AAA/s3cr3tpart?sig=abcdefgh with token-1234";
+        let shown = client.without_secrets(quoted);
+        for secret in ["T0000AAA", "s3cr3tpart", "abcdefgh", "token-1234"] {
+            assert!(!shown.contains(secret), "{shown}");
         }
+        assert!(shown.starts_with("Cannot POST /"), "{shown}");
+        assert!(!format!("{client:?}").contains("s3cr3t"), "{client:?}");
     }
 }

@@ -33,6 +33,15 @@ impl Target {
         &self.host
     }
 
+    /// With this path, if it has none of its own.
+    #[must_use]
+    pub fn or_path(mut self, path: &str) -> Self {
+        if self.path == "/" {
+            path.clone_into(&mut self.path);
+        }
+        self
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.port
     }

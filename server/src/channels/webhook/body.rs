@@ -22,7 +22,7 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn of(data: &'a Notification) -> Self {
-        Self { kind: kind(data.action), timestamp: data.at, data }
+        Self { kind: kind(data), timestamp: data.at, data }
     }
 }
 
@@ -30,7 +30,7 @@ impl<'a> Body<'a> {
 ///
 /// # Errors
 /// Whatever `serde_json` refuses.
-pub(super) fn render(notification: &Notification) -> Result<Vec<u8>, serde_json::Error> {
+pub(in crate::channels) fn render(notification: &Notification) -> Result<Vec<u8>, serde_json::Error> {
     let whole = serde_json::to_vec(&Body::of(notification))?;
     if whole.len() <= BODY_MAX {
         return Ok(whole);
@@ -53,8 +53,12 @@ pub(super) fn render(notification: &Notification) -> Result<Vec<u8>, serde_json:
     serde_json::to_vec(&value)
 }
 
-fn kind(action: AlertAction) -> &'static str {
-    match action {
+/// The type of a notification.
+fn kind(notification: &Notification) -> &'static str {
+    if notification.test {
+        return "channel.test";
+    }
+    match notification.action {
         AlertAction::Opened => "alert.opened",
         AlertAction::Reopened => "alert.reopened",
         AlertAction::Ceased => "alert.ceased",
@@ -136,6 +140,7 @@ mod tests {
                 evidence
             ],
             troubles: Vec::new(),
+            test: false,
         }
     }
 

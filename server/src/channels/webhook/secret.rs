@@ -5,7 +5,10 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use ring::hmac;
+
+use crate::channels::http::Post;
 
 /// First characters of a secret, so that a leaked one is found by scanners.
 const PREFIX: &str = "whsec_";
@@ -22,8 +25,18 @@ pub struct Secret(hmac::Key);
 pub struct SecretError;
 
 impl Secret {
+    /// A body signed at an instant, under an id.
+    pub(in crate::channels) fn signed(&self, id: &str, now: Timestamp, body: Vec<u8>) -> Post {
+        let at = now.as_second();
+        let signature = self.sign(id, at, &body);
+        Post::new(body)
+            .header("webhook-id", id.to_owned())
+            .header("webhook-timestamp", at.to_string())
+            .header("webhook-signature", signature)
+    }
+
     /// The value of the `webhook-signature` header.
-    pub(super) fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+    fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(format!("{id}.{timestamp}.").as_bytes());
         context.update(body);

@@ -5,7 +5,12 @@
 
 mod http;
 mod net;
+mod ocsf;
+mod pagerduty;
 mod secret;
+mod slack;
+mod splunk;
+mod teams;
 mod webhook;
 
 #[cfg(test)]
@@ -23,7 +28,7 @@ use super::problem::Problem;
 use crate::channels::{ChannelConfig, ChannelKind};
 
 /// Words for `kind`; one for each kind of channel.
-const KINDS: [&str; 1] = ["webhook"];
+const KINDS: [&str; 6] = ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf"];
 
 /// All channels, and where their secrets come from.
 #[derive(Debug, Default)]
@@ -47,8 +52,14 @@ pub(super) fn channels(
         let enabled = boolean_or(&mut section, problems, "enabled", true);
         let mut secrets = Secrets::new(environment);
         let word = required(&mut section, problems);
+        let (keys, given) = (&mut section, &mut secrets);
         let kind = match word {
-            Some("webhook") => webhook::read(&mut section, problems, &mut secrets).map(ChannelKind::Webhook),
+            Some("webhook") => webhook::read(keys, problems, given).map(ChannelKind::Webhook),
+            Some("teams") => teams::read(keys, problems, given).map(ChannelKind::Teams),
+            Some("slack") => slack::read(keys, problems, given).map(ChannelKind::Slack),
+            Some("splunk") => splunk::read(keys, problems, given).map(ChannelKind::Splunk),
+            Some("pagerduty") => pagerduty::read(keys, problems, given).map(ChannelKind::PagerDuty),
+            Some("ocsf") => ocsf::read(keys, problems, given).map(ChannelKind::Ocsf),
             _ => None,
         };
         // A channel of an unknown kind has keys that nobody took.

@@ -46,15 +46,21 @@ pub(super) fn insert(c: &Connection, deliveries: &[Delivery]) -> Result<(), Fail
     Ok(())
 }
 
-/// Leases what is due. The guard is repeated outside the selection, so that the statement stays right where
+/// Leases what is due, and not while an earlier one of its alert and channel is pending. Rows are numbered as they are
+/// inserted (`rowid`), which an index of pending ones ends with. The guard of the lease is repeated outside the selection, so that the statement stays right where
 /// two of them run at a time; the index of pending deliveries is not touched.
 pub(super) fn claim(c: &Connection, claim: &Claim) -> Result<Vec<Delivery>, Failure> {
     let sql = format!(
         "UPDATE deliveries SET leased_by = ?1, leased_until = ?2
         WHERE id IN (
-            SELECT id FROM deliveries
+            SELECT id FROM deliveries AS candidate
             WHERE state = 'pending' AND due_at <= ?3 AND (leased_until IS NULL OR leased_until <= ?3)
                 AND channel IN (SELECT value FROM json_each(?4))
+                AND NOT EXISTS (
+                    SELECT 1 FROM deliveries AS earlier
+                    WHERE earlier.state = 'pending' AND earlier.alert_id = candidate.alert_id
+                        AND earlier.channel = candidate.channel AND earlier.rowid < candidate.rowid
+                )
             ORDER BY due_at, id LIMIT ?5
         ) AND state = 'pending' AND (leased_until IS NULL OR leased_until <= ?3)
         RETURNING {COLUMNS}"
@@ -101,6 +107,18 @@ pub(super) fn retry(c: &Connection, id: &DeliveryId, now: Timestamp) -> Result<D
     let mut statement = c.prepare_cached(&sql)?;
     let retried = statement.query_row(params![id.as_str(), micros(now)], delivery).optional()?;
     retried.ok_or_else(|| Failure::not_found("dead delivery", id))
+}
+
+/// Makes all dead deliveries pending, or those of one channel.
+pub(super) fn retry_all(
+    c: &Connection,
+    channel: Option<&ChannelName>,
+    now: Timestamp,
+) -> Result<u64, Failure> {
+    let mut statement = c.prepare_cached(
+        "UPDATE deliveries SET state = 'pending', due_at = ?2 WHERE state = 'dead' AND channel = coalesce(?1, channel)",
+    )?;
+    Ok(statement.execute(params![channel.map(ChannelName::as_str), micros(now)])? as u64)
 }
 
 /// Deliveries, newest first.

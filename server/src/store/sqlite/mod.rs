@@ -221,6 +221,15 @@ impl DeliveryStore for SqliteStore {
         self.writer.write("retry a delivery", move |c| deliveries::retry(c, &id, now)).await
     }
 
+    async fn retry_deliveries(
+        &self,
+        channel: Option<ChannelName>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let retry = move |c: &Connection| deliveries::retry_all(c, channel.as_ref(), now);
+        self.writer.write("retry deliveries", retry).await
+    }
+
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
         self.readers.read("list deliveries", move |c| deliveries::list(c, &filter)).await
     }
