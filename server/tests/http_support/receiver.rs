@@ -1,6 +1,8 @@
 //! A receiver of webhooks on the loopback interface that does what it is told.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -24,6 +26,8 @@ pub fn status(line: &str) -> Manner {
 pub struct Receiver {
     pub address: SocketAddr,
     pub heard: mpsc::UnboundedReceiver<String>,
+    /// Whether it is down: nothing is heard then, and every connection ends at once.
+    pub down: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -33,10 +37,15 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (hears, heard) = mpsc::unbounded_channel();
+        let down = Arc::new(AtomicBool::new(false));
+        let is_down = Arc::clone(&down);
         tokio::spawn(async move {
             let mut open = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                if is_down.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let mut read = Vec::new();
                 let mut buffer = [0; 4096];
                 while !complete(&read) {
@@ -54,7 +63,7 @@ impl Receiver {
                 }
             }
         });
-        Self { address, heard }
+        Self { address, heard, down }
     }
 }
 
