@@ -8,7 +8,9 @@ mod http_support;
 #[path = "http_support/receiver.rs"]
 mod receiver;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use offchannel_server::channels::http::HttpConfig;
@@ -144,6 +146,120 @@ async fn a_receiver_that_hangs_holds_up_no_other_channel() {
     }
     // What hangs is cut off; its lease runs out and it is sent again, by this worker or another.
     drop(jobs);
+}
+
+/// Waits until everything that may be sent by the clock has been tried.
+async fn tried_by(server: &Server, second: i64) {
+    let trying = async {
+        loop {
+            let filter = DeliveryFilter { states: vec![DeliveryState::Pending], limit: 0 };
+            let pending = server.service.deliveries(filter).await.unwrap();
+            let first = |one: &Delivery| {
+                !pending.iter().any(|other| other.alert == one.alert && other.created_at < one.created_at)
+            };
+            if pending.iter().all(|one| one.due_at > at(second) || !first(one)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, trying).await.expect("what is due was not tried");
+}
+
+#[tokio::test]
+async fn a_receiver_that_was_down_for_six_hours_hears_every_alert_once_and_in_order() {
+    const HALF_AN_HOUR: i64 = 1_800;
+    let mut receiver = Receiver::start(&[status("200 OK")]).await;
+    let server = server(&["siem"]).await;
+    let jobs = work(&server, vec![channel("siem", &receiver)]);
+    let device = server.device().await;
+    receiver.down.store(true, Ordering::SeqCst);
+    for step in 0..12 {
+        let second = i64::try_from(step).unwrap() * HALF_AN_HOUR;
+        server.clock.set(at(second));
+        let mut report = if step % 2 == 0 { telegram(step + 1) } else { report(step + 1) };
+        report["observed_at"] = json!(at(second));
+        let body = serde_json::to_vec(&report).unwrap();
+        let headers = device.sign_at(wire::REPORT_PATH, &body, second);
+        server.send(http_support::request("POST", wire::REPORT_PATH, &headers, &body)).await.accepted();
+        tried_by(&server, second).await;
+    }
+    assert!(receiver.heard.try_recv().is_err(), "a receiver that is down hears nothing");
+    receiver.down.store(false, Ordering::SeqCst);
+    // As often as it takes: each time the clock is set to when the next one is due.
+    let filter = DeliveryFilter { states: vec![DeliveryState::Pending], limit: 0 };
+    while let Some(due) =
+        server.service.deliveries(filter.clone()).await.unwrap().iter().map(|one| one.due_at).max()
+    {
+        let second = due.as_second() - at(0).as_second() + 1;
+        server.clock.set(at(second));
+        tried_by(&server, second).await;
+    }
+    jobs.stop().await;
+    let mut heard: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut ids = BTreeSet::new();
+    while let Ok(request) = receiver.heard.try_recv() {
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(ids.insert(header(head, "webhook-id").to_owned()), "heard twice: {head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        let alert = body["data"]["alert"]["id"].as_str().unwrap().to_owned();
+        heard.entry(alert).or_default().push(body["type"].as_str().unwrap().to_owned());
+    }
+    let all = server.service.deliveries(DeliveryFilter::default()).await.unwrap();
+    assert!(all.iter().all(|one| one.state == DeliveryState::Delivered), "{all:#?}");
+    assert_eq!(ids.len(), all.len());
+    let turns = heard.values().find(|turns| turns.len() > 2).expect("the alert about the app");
+    let expected: Vec<&str> = (0..12)
+        .map(|step| match step {
+            0 => "alert.opened",
+            step if step % 2 == 0 => "alert.reopened",
+            _ => "alert.resolved",
+        })
+        .collect();
+    assert_eq!(*turns, expected);
+}
+
+#[tokio::test]
+async fn a_delivery_is_not_sent_while_an_earlier_one_of_its_alert_waits() {
+    let mut receiver = Receiver::start(&[status("500 Oops"), status("200 OK")]).await;
+    let server = server(&["siem"]).await;
+    let jobs = work(&server, vec![channel("siem", &receiver)]);
+    let device = server.device().await;
+    device.post(wire::REPORT_PATH, &telegram(1)).await.accepted();
+    // All of what is due is tried once, and fails or not; the alert about the app may be either.
+    tried_by(&server, 0).await;
+    device.post(wire::REPORT_PATH, &report(2)).await.accepted();
+    tried_by(&server, 0).await;
+    server.clock.set(at(3_600));
+    tried_by(&server, 3_600).await;
+    jobs.stop().await;
+    let mut order = Vec::new();
+    while let Ok(request) = receiver.heard.try_recv() {
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        if body["data"]["alert"]["kind"] == "prohibited-app" {
+            order.push(body["type"].as_str().unwrap().to_owned());
+        }
+    }
+    order.dedup();
+    assert_eq!(order, ["alert.opened", "alert.resolved"]);
+}
+
+#[tokio::test]
+async fn what_was_cut_off_is_sent_again_under_its_id() {
+    let mut receiver = Receiver::start(&[Manner::Hang, Manner::Hang, status("200 OK")]).await;
+    let server = server(&["siem"]).await;
+    let device = server.device().await;
+    let jobs = work(&server, vec![channel("siem", &receiver)]);
+    device.post(wire::REPORT_PATH, &telegram(1)).await.accepted();
+    let (cut_off, _) = hear(&mut receiver).await;
+    // As a kill does: nobody writes how it went.
+    drop(jobs);
+    let jobs = work(&server, vec![channel("siem", &receiver)]);
+    server.clock.set(at(600));
+    let (again, _) = hear(&mut receiver).await;
+    assert_eq!(header(&cut_off, "webhook-id"), header(&again, "webhook-id"));
+    jobs.stop().await;
 }
 
 #[tokio::test]
