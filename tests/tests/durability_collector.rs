@@ -1,13 +1,13 @@
 //! The collector is killed again and again: what it acknowledged is there afterwards, and nothing is there twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use offchannel_shared::wire::{REPORT_PATH, ReportResponse};
 use offchannel_tests::clock::{instant, now};
 use offchannel_tests::device::{dpkg, json, random};
-use offchannel_tests::{Agent, Client, Device, Root, Site, wait_for, wait_until};
+use offchannel_tests::{Agent, Client, Device, Heard, Root, Site, wait_for, wait_until};
 
 /// How often the collector is killed.
 const KILLS: usize = 12;
@@ -34,6 +34,27 @@ fn send_until_it_ends(client: &Client, device: &Device, from: u64, acknowledged:
             }
         }
     }
+}
+
+/// What was heard twice is the same under the same id, and without it every change was heard in its order.
+fn once_and_in_order(heard: &[Heard]) {
+    let mut known: BTreeMap<&str, &Heard> = BTreeMap::new();
+    let mut order = Vec::new();
+    for one in heard {
+        match known.insert(&one.id, one) {
+            None => order.push(one.kind.as_str()),
+            Some(first) => assert_eq!((&first.kind, &first.data), (&one.kind, &one.data)),
+        }
+    }
+    for (number, kind) in order.iter().enumerate() {
+        let expected = match number {
+            0 => "alert.opened",
+            number if number % 2 == 1 => "alert.resolved",
+            _ => "alert.reopened",
+        };
+        assert_eq!(*kind, expected, "number {number} of {order:?}");
+    }
+    println!("{} requests, {} notifications", heard.len(), order.len());
 }
 
 #[test]
@@ -91,6 +112,7 @@ fn no_acknowledged_report_is_lost_when_the_collector_is_killed() {
         .map(|delivery| delivery["id"].as_str().expect("an id"))
         .collect();
     let heard = site.receiver.heard();
+    once_and_in_order(&heard);
     let heard: BTreeSet<&str> = heard.iter().map(|heard| heard.id.as_str()).collect();
     assert!(
         delivered.is_subset(&heard),

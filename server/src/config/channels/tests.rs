@@ -104,3 +104,41 @@ fn an_address_can_be_a_secret() {
     let error = load(&format!("kind = 'webhook'\nsecret = '{SECRET}'"), &[]).unwrap_err().to_string();
     assert!(error.contains("channel[1].url: missing: expected the address to send to"), "{error}");
 }
+
+/// The blocks of a language in a page.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect()
+}
+
+#[test]
+fn every_example_in_the_documentation_is_a_configuration() {
+    let page = include_str!("../../../../docs/channels.md");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("webhook.secret", SECRET),
+        ("teams.url", "https://prod-1.westeurope.logic.azure.com/workflows/1/triggers/manual?sig=2"),
+        ("slack.url", "https://hooks.slack.com/services/T1/B2/3"),
+        ("splunk.token", "12345678-1234-1234-1234-123456789012"),
+        ("pagerduty.key", "R0123456789abcdef0123456789ABCDE"),
+    ] {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let path = folder.path().join("server.toml");
+    let mut kinds = std::collections::BTreeSet::new();
+    for example in blocks(page, "toml") {
+        // What is commented out is an alternative that can be used, too.
+        for text in [example.to_owned(), example.replace("\n# ", "\n")] {
+            std::fs::write(&path, &text).unwrap();
+            let loaded = Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default())
+                .unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+            assert_eq!(loaded.warnings, [], "{text}");
+            let [channel] = &loaded.config.channels[..] else { panic!("one channel in {text}") };
+            build(channel).unwrap();
+            kinds.insert(channel.kind.as_str());
+        }
+    }
+    for kind in super::KINDS {
+        assert!(kinds.contains(kind), "docs/channels.md has no example of {kind}");
+    }
+}
