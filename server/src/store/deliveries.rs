@@ -34,7 +34,8 @@ pub trait DeliveryStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Writes how an attempt went and ends the lease, if `worker` still holds it; returns whether it did.
+    /// Writes how an attempt went and ends the lease, if `worker` still holds it; returns whether it did. What waits for a
+    /// delivery is due no earlier than that is; so it is, too, when it is queued.
     ///
     /// # Errors
     /// [`StoreError`].

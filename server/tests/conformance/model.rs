@@ -257,7 +257,17 @@ impl Model {
                 assert_eq!(store.finish_delivery(one.clone(), &worker.to_string()).await.unwrap(), held);
                 if held {
                     self.leases.remove(&one.id);
-                    self.deliveries.insert(one.id.clone(), one);
+                    self.deliveries.insert(one.id.clone(), one.clone());
+                    if one.state == DeliveryState::Pending {
+                        let place = self.queued.iter().position(|id| *id == one.id).unwrap();
+                        for later in self.queued.split_off(place + 1) {
+                            if self.waits_like(&later, &one) {
+                                let later = self.deliveries.get_mut(&later).unwrap();
+                                later.due_at = later.due_at.max(one.due_at);
+                            }
+                            self.queued.push(later);
+                        }
+                    }
                 }
             }
             Command::Retry { delivery, now } => {
@@ -295,11 +305,13 @@ impl Model {
 
     /// Whether no earlier delivery of its alert and channel is pending.
     fn is_first(&self, one: &Delivery) -> bool {
-        let mut same = self.queued.iter().map(|id| &self.deliveries[id]).filter(|other| {
-            other.state == DeliveryState::Pending
-                && (&other.alert, &other.channel) == (&one.alert, &one.channel)
-        });
-        same.next().is_some_and(|first| first.id == one.id)
+        self.queued.iter().find(|id| self.waits_like(id, one)) == Some(&one.id)
+    }
+
+    /// Whether a delivery is pending and of the same alert and channel as another.
+    fn waits_like(&self, id: &DeliveryId, other: &Delivery) -> bool {
+        let one = &self.deliveries[id];
+        one.state == DeliveryState::Pending && (&one.alert, &one.channel) == (&other.alert, &other.channel)
     }
 
     fn pick(&self, place: u64) -> Option<Delivery> {
@@ -380,8 +392,13 @@ impl Model {
         self.findings.extend(decision.findings.into_iter().map(|one| (one.id.clone(), one)));
         self.alerts.extend(decision.alerts.into_iter().map(|one| (one.id.clone(), one)));
         self.events.extend(decision.events);
-        self.queued.extend(decision.deliveries.iter().map(|one| one.id.clone()));
-        self.deliveries.extend(decision.deliveries.into_iter().map(|one| (one.id.clone(), one)));
+        for mut one in decision.deliveries {
+            let earlier = self.queued.iter().filter(|id| self.waits_like(id, &one));
+            let due = earlier.map(|id| self.deliveries[id].due_at).max();
+            one.due_at = due.map_or(one.due_at, |due| one.due_at.max(due));
+            self.queued.push(one.id.clone());
+            self.deliveries.insert(one.id.clone(), one);
+        }
         let intervals = self.sightings.entry(device.clone()).or_default();
         for change in decision.sightings {
             let same = |one: &&mut SightingInterval| one.sighting == change.sighting;

@@ -23,12 +23,18 @@ pub(super) struct Claim {
     pub(super) limit: u32,
 }
 
-/// Queues new deliveries.
+/// Queues new deliveries. None is due before those that it has to wait for, so that whoever looks for what is due finds
+/// hardly anything that waits, however much does.
 pub(super) fn insert(c: &Connection, deliveries: &[Delivery]) -> Result<(), Failure> {
     if deliveries.is_empty() {
         return Ok(());
     }
-    let sql = format!("INSERT INTO deliveries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    let sql = format!(
+        "INSERT INTO deliveries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5,
+            max(?6, coalesce((SELECT max(due_at) FROM deliveries
+                WHERE state = 'pending' AND alert_id = ?3 AND channel = ?2), ?6)),
+            ?7, ?8, ?9)"
+    );
     let mut statement = c.prepare_cached(&sql)?;
     for delivery in deliveries {
         statement.execute(params![
@@ -75,7 +81,7 @@ pub(super) fn claim(c: &Connection, claim: &Claim) -> Result<Vec<Delivery>, Fail
     Ok(claimed)
 }
 
-/// Writes how an attempt went, if the worker still holds the delivery.
+/// Writes how an attempt went, if the worker still holds the delivery. Those that wait for it are due no earlier.
 pub(super) fn finish(c: &Connection, delivery: &Delivery, worker: &str) -> Result<bool, Failure> {
     let mut statement = c.prepare_cached(
         "UPDATE deliveries SET due_at = ?3, attempts = ?4, state = ?5, last_error = ?6, leased_by = NULL,
@@ -90,6 +96,19 @@ pub(super) fn finish(c: &Connection, delivery: &Delivery, worker: &str) -> Resul
         delivery.state.as_str(),
         delivery.last_error,
     ])?;
+    if changed == 1 && delivery.state == DeliveryState::Pending {
+        let mut statement = c.prepare_cached(
+            "UPDATE deliveries SET due_at = max(due_at, ?4)
+            WHERE state = 'pending' AND alert_id = ?2 AND channel = ?3
+                AND rowid > (SELECT rowid FROM deliveries WHERE id = ?1)",
+        )?;
+        statement.execute(params![
+            delivery.id.as_str(),
+            delivery.alert.as_str(),
+            delivery.channel.as_str(),
+            micros(delivery.due_at),
+        ])?;
+    }
     Ok(changed == 1)
 }
 
