@@ -136,6 +136,8 @@ impl App {
         let lock = lock(&config.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open(&config, &clock, true)?;
+        // The lock says that nobody else delivers: what a collector that died had under way need not wait.
+        store.release_deliveries().await?;
         let signing_key = signing_key(&config.data_dir, store.as_ref()).await?;
         Self::with(config, clock, store, signing_key, Some(lock)).await
     }

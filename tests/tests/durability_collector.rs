@@ -37,6 +37,7 @@ fn send_until_it_ends(client: &Client, device: &Device, from: u64, acknowledged:
 }
 
 /// What was heard twice is the same under the same id, and without it every change was heard in its order.
+#[expect(clippy::print_stdout, reason = "how much was heard twice belongs to what the test says")]
 fn once_and_in_order(heard: &[Heard]) {
     let mut known: BTreeMap<&str, &Heard> = BTreeMap::new();
     let mut order = Vec::new();

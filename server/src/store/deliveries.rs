@@ -41,6 +41,13 @@ pub trait DeliveryStore: Send + Sync {
     /// [`StoreError`].
     async fn finish_delivery(&self, delivery: Delivery, worker: &str) -> Result<bool, StoreError>;
 
+    /// Ends all leases, so that what a worker that died had under way is sent again at once. Only for whoever knows that
+    /// no other worker lives. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn release_deliveries(&self) -> Result<u64, StoreError>;
+
     /// The delivery with this id.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub fn all() -> Vec<Behaviour> {
         behaviour("only deliveries of the worker's channels are leased", channels),
         behaviour("many workers never hold one delivery at a time", exclusion),
         behaviour("a lease that ran out passes to the next, and the first is told so", expiry),
+        behaviour("leases can be ended for workers that are dead", released),
         behaviour("an attempt ends the lease and is written", finish),
         behaviour("one alert's deliveries to a channel go out in the order in which they were queued", order),
         behaviour("what is dead holds up no other, and what is retried goes first", dead_in_order),
@@ -89,6 +90,16 @@ async fn expiry(store: Arc<dyn Store>) {
     assert!(!store.finish_delivery(next.clone(), "next").await.unwrap(), "the lease is over");
     assert_eq!(store.delivery(&id(1)).await.unwrap(), Some(next));
     assert_eq!(ids(&claim(&store, "next", 9_000, 9_900, 1).await), []);
+}
+
+async fn released(store: Arc<dyn Store>) {
+    queued(&store, &[(1, "siem", 10), (2, "siem", 11)]).await;
+    let mut dead = claim(&store, "dead", 20, 500, 1).await.remove(0);
+    assert_eq!(store.release_deliveries().await.unwrap(), 1);
+    assert_eq!(store.release_deliveries().await.unwrap(), 0);
+    assert_eq!(ids(&claim(&store, "next", 20, 500, 1).await), [id(1)]);
+    dead.attempted(Attempt::Delivered, at(21), 0.0);
+    assert!(!store.finish_delivery(dead, "dead").await.unwrap(), "it holds the delivery no longer");
 }
 
 async fn finish(store: Arc<dyn Store>) {

@@ -38,6 +38,7 @@ pub enum Command {
     Claim { worker: u8, channels: u8, now: i64, lease: i64, limit: u32 },
     Finish { delivery: u64, worker: u8, how: u8, now: i64 },
     Retry { delivery: u64, now: i64 },
+    Release,
     RetryAll { channel: Option<u8>, now: i64 },
 }
 
@@ -88,6 +89,7 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
             Command::Finish { delivery, worker, how, now }
         }),
         1 => (0_u64..40, time()).prop_map(|(delivery, now)| Command::Retry { delivery, now }),
+        1 => Just(Command::Release),
         1 => (prop::option::of(0_u8..2), time()).prop_map(|(channel, now)| Command::RetryAll { channel, now }),
     ];
     prop::collection::vec(command, 1..60)
@@ -279,6 +281,12 @@ impl Model {
                     self.deliveries.insert(one.id.clone(), one.clone());
                 }
                 assert_eq!(retried, dead.then_some(one));
+            }
+            Command::Release => {
+                let pending = |id: &DeliveryId| self.deliveries[id].state == DeliveryState::Pending;
+                let expected = self.leases.keys().filter(|id| pending(id)).count();
+                assert_eq!(store.release_deliveries().await.unwrap(), expected as u64);
+                self.leases.clear();
             }
             Command::RetryAll { channel: place, now } => {
                 let only = place.map(|place| channel(CHANNELS[usize::from(place)]));

@@ -112,6 +112,14 @@ pub(super) fn finish(c: &Connection, delivery: &Delivery, worker: &str) -> Resul
     Ok(changed == 1)
 }
 
+/// Ends all leases. Of what is not pending none is left.
+pub(super) fn release(c: &Connection) -> Result<u64, Failure> {
+    let mut statement = c.prepare_cached(
+        "UPDATE deliveries SET leased_by = NULL, leased_until = NULL WHERE state = 'pending' AND leased_by IS NOT NULL",
+    )?;
+    Ok(statement.execute([])? as u64)
+}
+
 /// The delivery with this id.
 pub(super) fn load(c: &Connection, id: &DeliveryId) -> Result<Option<Delivery>, Failure> {
     let mut query = c.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1"))?;

@@ -221,6 +221,10 @@ impl DeliveryStore for SqliteStore {
         self.writer.write("retry a delivery", move |c| deliveries::retry(c, &id, now)).await
     }
 
+    async fn release_deliveries(&self) -> Result<u64, StoreError> {
+        self.writer.write("release deliveries", deliveries::release).await
+    }
+
     async fn retry_deliveries(
         &self,
         channel: Option<ChannelName>,
