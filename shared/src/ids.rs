@@ -66,6 +66,13 @@ pub mod kind {
         const NOUN: &'static str = "channel name";
     }
 
+    /// A step of escalation of a policy.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Step;
+    impl Kind for Step {
+        const NOUN: &'static str = "id of a step";
+    }
+
     /// A managed device.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Device;
@@ -143,6 +150,8 @@ pub type FindingId = Id<kind::Finding>;
 pub type NetworkId = Slug<kind::Network>;
 /// Rule id, unique in its policy.
 pub type RuleId = Slug<kind::Rule>;
+/// Id of a step of escalation, unique in its policy.
+pub type StepId = Slug<kind::Step>;
 /// Enrolment token id; the public half of a token.
 pub type TokenId = Id<kind::Token>;
 /// Unit id.
