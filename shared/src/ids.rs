@@ -73,6 +73,13 @@ pub mod kind {
         const NOUN: &'static str = "id of a step";
     }
 
+    /// Those to whom an alert is carried.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Audience;
+    impl Kind for Audience {
+        const NOUN: &'static str = "audience";
+    }
+
     /// A managed device.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Device;
@@ -134,6 +141,8 @@ pub mod kind {
 pub type AlertId = Id<kind::Alert>;
 /// App id: the file name of its catalogue entry.
 pub type AppId = Slug<kind::App>;
+/// A word for those to whom an alert is carried: `owner`, `leadership`.
+pub type AudienceId = Slug<kind::Audience>;
 /// Name of a configured channel.
 pub type ChannelName = Slug<kind::Channel>;
 /// Delivery id; also the `webhook-id`, stable over retries.

@@ -147,13 +147,29 @@ impl<'a> Reconciler<'a> {
         Ok(())
     }
 
-    /// What time alone does to alerts.
+    /// What time alone does to alerts: what was put off opens again, what is too old is carried to others.
     fn pass_time(&mut self, at: Timestamp, ids: &mut dyn NewIds) {
+        let context = self.context;
         let keys: Vec<Key> = self.alerts.keys().cloned().collect();
         for key in keys {
             let woken = self.alerts.get_mut(&key).and_then(|alert| alert.wake(at));
             self.tell(&key, woken, ids);
+            for step in &context.in_force.policy.escalation {
+                let Some(alert) = self.alerts.get_mut(&key) else { continue };
+                let due = alert.escalates_at(step).is_some_and(|due| due <= at);
+                let event = if due { alert.escalate(&step.id, step.to.as_str(), at) } else { None };
+                self.tell(&key, event, ids);
+            }
         }
+    }
+
+    /// When time alone will do something to an alert next.
+    fn next_of_alerts(&self) -> impl Iterator<Item = Timestamp> {
+        let steps = &self.context.in_force.policy.escalation;
+        self.alerts.values().flat_map(move |alert| {
+            let carried = steps.iter().filter_map(|step| alert.escalates_at(step));
+            carried.chain(alert.snoozed_until)
+        })
     }
 
     /// From when on the device counts as silent.
@@ -182,9 +198,9 @@ impl<'a> Reconciler<'a> {
         let now = self.context.now;
         let silence = self.silent_from();
         let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
-        let wakes = self.alerts.values().filter_map(|alert| alert.snoozed_until);
-        let next =
-            breaches.chain([silence]).chain(self.next_change).chain(wakes).filter(|at| *at > now).min();
+        let alerts = self.next_of_alerts();
+        let changes = breaches.chain([silence]).chain(self.next_change).chain(alerts);
+        let next = changes.filter(|at| *at > now).min();
         self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
         let touched = &self.touched_findings;
         let findings = self.findings.into_values().filter(|f| touched.contains(&f.id)).collect();

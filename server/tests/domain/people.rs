@@ -1,7 +1,7 @@
 //! What people do to alerts, and how that meets what the facts do.
 
 use offchannel_server::domain::alert::AlertAction::{
-    Acknowledged, Assigned, Ceased, Noted, Opened, Recorded, Reopened, Resolved, Snoozed, Woke,
+    Acknowledged, Assigned, Ceased, Escalated, Noted, Opened, Recorded, Reopened, Resolved, Snoozed, Woke,
 };
 use offchannel_server::domain::alert::{
     Act, ActError, Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records,
@@ -189,6 +189,56 @@ fn that_a_device_is_copied_is_over_when_a_person_says_so_and_comes_back_with_the
     assert_eq!((alert.is_active(), alert.reopened), (true, 1));
 }
 
+const STEPS: &str = r#"
+schema = 1
+name = "x"
+stale_after = "7d"
+[[rule]]
+id = "no-consumer"
+verdict = "prohibited"
+kinds = ["consumer"]
+severity = "high"
+[[escalation]]
+id = "analyst"
+after = "1h"
+to = "analyst"
+only_open = true
+[[escalation]]
+id = "owner"
+after = "3h"
+to = "owner"
+rules = ["no-consumer"]
+[[escalation]]
+id = "critical"
+after = "1m"
+to = "leadership"
+severity = "critical"
+"#;
+
+#[test]
+fn an_alert_that_gets_old_is_carried_step_by_step_once_each() {
+    let mut world = World::new(STEPS);
+    world.report(1, &["telegram"]);
+    assert_eq!(world.case.device.evaluate_at, Some(at(61)), "the first step");
+    assert!(world.evaluate(60).events.is_empty());
+    let decision = world.evaluate(61);
+    assert_eq!(story(&decision, &world), [told(Escalated, "telegram", 61)]);
+    let notification = &decision.deliveries[0].notification;
+    let escalation = notification.escalation.as_ref().unwrap();
+    assert_eq!((escalation.step.as_str(), escalation.to.as_str()), ("analyst", "analyst"));
+    assert!(world.evaluate(62).events.is_empty(), "once");
+    assert_eq!(world.case.device.evaluate_at, Some(at(181)));
+    assert_eq!(story(&world.evaluate(500), &world), [told(Escalated, "telegram", 500)]);
+    // Back after it was gone: its age counts anew, and so do the steps.
+    world.report(600, &[]);
+    world.report(700, &["telegram"]);
+    world.does(701, &Act::Acknowledge, None);
+    assert!(world.evaluate(760).events.is_empty(), "somebody has taken it up");
+    assert_eq!(story(&world.evaluate(880), &world), [told(Escalated, "telegram", 880)]);
+    let escalated: Vec<&str> = world.case.alerts[0].escalated.iter().map(|step| step.as_str()).collect();
+    assert_eq!(escalated, ["owner"]);
+}
+
 #[test]
 fn what_is_said_is_told_with_who_said_it() {
     let mut world = World::new(POLICY);
@@ -265,7 +315,7 @@ impl Believed {
                 self.assignee = event.text.as_ref().and_then(|text| text.split(':').next()).map(str::to_owned)
             }
             Recorded => self.records = event.records,
-            Ceased | AlertAction::Escalated => assert!(self.active, "{event:?}"),
+            Ceased | Escalated => assert!(self.active, "{event:?}"),
             Noted => {}
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId};
-use offchannel_shared::policy::Severity;
+use offchannel_shared::policy::{Severity, Step};
 
 use super::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, COLLECTOR, Cause};
 
@@ -120,6 +120,14 @@ impl Alert {
         self.snoozed_until = None;
         self.changed_at = at;
         Some(self.event(AlertAction::Woke, at))
+    }
+
+    /// When a step is to be taken with it, if it is one of those that the step is about and the step was not taken yet.
+    pub fn escalates_at(&self, step: &Step) -> Option<Timestamp> {
+        let concerned = self.is_active() && step.concerns(self.rule.as_ref(), self.severity);
+        let waits = !step.only_open || self.state == AlertState::Open;
+        (concerned && waits && !self.escalated.contains(&step.id))
+            .then(|| step.after.after(self.active_since))
     }
 
     /// It is carried to others, once for each step.
