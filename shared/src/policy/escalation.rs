@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn every_mistake_in_a_step_is_named() {
         let said = problems(
-            "[[escalation]]\nid = \"a\"\nafter = \"1s\"\nto = \"owner\"\n[[escalation]]\nid = \"a\"\nafter = \"2d\"\nto = \"o w\"\nrules = [\"chats\"]\n[[escalation]]\nseverity = \"grave\"\nonly = true\n",
+            "[[escalation]]\nid = \"a\"\nafter = \"1s\"\nto = \"owner\"\n[[escalation]]\nid = \"a\"\nafter = \"2d\"\nto = \"o w\"\nrules = [\"chats\"]\n[[escalation]]\nseverity = \"grave\"\nonlyopen = true\n",
         );
         for part in [
             "9:9: error: escalation[1].after: must be from 1m to 366d, is 1s",
@@ -123,7 +123,7 @@ mod tests {
             "escalation[3].after: missing; expected a span of time, such as 72h",
             "escalation[3].to: missing",
             "escalation[3].severity: expected one of info, low",
-            "escalation[3].only: unknown key; did you mean \"only_open\"?",
+            "escalation[3].onlyopen: unknown key; did you mean \"only_open\"?",
         ] {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
