@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
-use offchannel_shared::ids::{AlertId, ChannelName};
+use offchannel_shared::ids::AlertId;
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
 use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX};
 
@@ -17,6 +17,7 @@ use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
 use super::published::InForce;
 use super::reconcile::Reconciler;
+use super::route::Routes;
 
 /// Longest host name, in bytes (RFC 1035 allows 253, Windows 255).
 const HOSTNAME_MAX: usize = 255;
@@ -74,8 +75,8 @@ pub enum Refusal {
 pub struct Context<'a> {
     /// The policy in force.
     pub in_force: &'a InForce,
-    /// The channels that are told of every change of an alert.
-    pub channels: &'a [ChannelName],
+    /// The channels that are told of changes of alerts.
+    pub routes: &'a Routes,
     /// The present instant.
     pub now: Timestamp,
     /// Since when this collector can be heard by agents: nobody is silent who could not speak.

@@ -347,20 +347,21 @@ impl<'a> Reconciler<'a> {
         self.tell(key, event, ids);
     }
 
-    /// Records what happened to an alert and queues a notification for every channel.
+    /// Records what happened to an alert and queues a notification for the channels that are told.
     fn tell(&mut self, key: &Key, event: Option<AlertEvent>, ids: &mut dyn NewIds) {
         let (Some(event), Some(alert)) = (event, self.alerts.get(key)) else { return };
         self.touched_alerts.insert(alert.id.clone());
-        for channel in self.context.channels {
+        let told = self.context.routes.of(&event, alert, &self.device, self.context.now);
+        for (channel, due_at) in told {
             let notification =
                 notification(&event, alert, &self.device, &self.present, self.context.in_force);
             self.deliveries.push(Delivery {
                 id: ids.delivery(),
-                channel: channel.clone(),
+                channel,
                 alert: alert.id.clone(),
                 notification,
                 created_at: self.context.now,
-                due_at: self.context.now,
+                due_at,
                 attempts: 0,
                 state: DeliveryState::Pending,
                 last_error: None,

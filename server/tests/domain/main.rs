@@ -5,6 +5,7 @@
 mod copies;
 mod people;
 mod rotation;
+mod routes;
 mod world;
 
 use std::collections::BTreeMap;
