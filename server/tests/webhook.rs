@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first thing that fails")]
 
+#[expect(dead_code, reason = "receivers that are down are tried in http_delivery")]
 #[path = "http_support/receiver.rs"]
 mod receiver;
 

@@ -12,6 +12,7 @@ mod limits;
 mod listen;
 mod log;
 mod problem;
+mod routes;
 mod section;
 mod tls;
 
@@ -33,6 +34,7 @@ pub use tls::TlsConfig;
 
 use self::channels::Channels;
 use crate::channels::ChannelConfig;
+use crate::domain::route::Route;
 
 /// The whole configuration, understood and checked.
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// Where the secrets of channels come from.
     pub secrets: Vec<SecretUse>,
+    /// Which alerts go to which of them.
+    pub routes: Vec<Route>,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -100,6 +104,7 @@ impl Config {
         let log = log::log(&mut main, &mut problems);
         let Channels { channels, secrets } =
             channels::channels(collected.channels, &environment, &mut problems, &mut warnings);
+        let routes = routes::routes(collected.routes, &channels, &mut problems, &mut warnings);
         main.warn_of_the_rest(&mut warnings);
         match (listen, data_dir, public_url, database, tls, limits, log) {
             (
@@ -121,6 +126,7 @@ impl Config {
                     metrics,
                     channels,
                     secrets,
+                    routes,
                     log,
                 };
                 Ok(Loaded { config, warnings })

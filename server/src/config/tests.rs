@@ -40,12 +40,16 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
     let (folder, path) =
         file(&DEFAULTS.replace("\n# public_url", "\npublic_url").replace("\n# listen", "\nlisten"));
     let text = std::fs::read_to_string(&path).unwrap();
-    let (main, _) = text.split_once("# [[channel]]").unwrap();
-    let channels = text.lines().filter_map(|line| line.strip_prefix("# "));
-    let channels = channels.filter(|line| line.starts_with("[[channel]]") || line.contains(" = "));
-    let channels: Vec<&str> = channels.skip_while(|line| !line.starts_with("[[channel]]")).collect();
+    let (main, tables) = text.split_once("# [[channel]]").unwrap();
+    // Settings and headings, not the sentences between them.
+    let setting = |line: &&str| {
+        let key = |c: char| c.is_ascii_lowercase() || c == '_';
+        line.starts_with("[[") || line.split_once(" = ").is_some_and(|(name, _)| name.chars().all(key))
+    };
+    let tables: Vec<&str> =
+        tables.lines().map(|line| line.trim_start_matches("# ")).filter(setting).collect();
     let main = main.replace("# cert_file", "cert_file").replace("# key_file", "key_file");
-    std::fs::write(&path, format!("{main}{}", channels.join("\n"))).unwrap();
+    std::fs::write(&path, format!("{main}[[channel]]\n{}", tables.join("\n"))).unwrap();
     for (name, content) in [
         ("webhook.secret", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n"),
         ("internal-ca.pem", ""),
@@ -60,6 +64,8 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
     assert_eq!(loaded.warnings, []);
     let kinds: Vec<&str> = loaded.config.channels.iter().map(|channel| channel.kind.as_str()).collect();
     assert_eq!(kinds, ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf", "ocsf"]);
+    assert_eq!(loaded.config.routes.len(), 1);
+    assert!(loaded.config.routes[0].quiet.is_some());
     assert!(matches!(loaded.config.tls, TlsConfig::Files { .. }));
     assert!(loaded.config.metrics.is_some());
 }
@@ -223,5 +229,45 @@ proptest! {
         if let Ok(url) = text.parse::<PublicUrl>() {
             prop_assert_eq!(url.as_str().parse::<PublicUrl>().unwrap(), url);
         }
+    }
+}
+
+#[test]
+fn every_mistake_in_a_route_is_named() {
+    let text = r#"
+[[route]]
+kinds = ["prohibited"]
+severity = "grave"
+[[route]]
+channel = "nowhere"
+[[channel]]
+name = "hook"
+kind = "webhook"
+url = "https://hooks.example.org/"
+secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+[[route]]
+channel = "hook"
+changes = []
+units = ["Sales"]
+quiet = "8-9"
+[[route]]
+channel = "hook"
+quiet = "20:00-07:00"
+[[route]]
+channel = "hook"
+quiet = "20:00-07:00"
+zone = "Europe/Lundon"
+"#;
+    let said = load(text).unwrap_err().to_string();
+    for part in [
+        "route[1].channel: missing: a route leads to a channel",
+        "route[2].channel: there is no channel nowhere that can be used",
+        "route[3].changes: the list is empty: leave the key out instead",
+        "route[3].units: \"Sales\" is not a valid unit id",
+        "route[3].quiet: expected two times such as \"20:00-07:00\", found \"8-9\"",
+        "route[4].zone: missing: quiet hours need a zone",
+        "route[5].zone: ",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
     }
 }

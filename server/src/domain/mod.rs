@@ -10,6 +10,7 @@ mod notify;
 pub mod published;
 mod reconcile;
 pub mod rotation;
+pub mod route;
 pub mod token;
 pub mod trial;
 mod trouble;

@@ -5,7 +5,8 @@ use offchannel_shared::inventory::Inventory;
 
 use super::alert::{Alert, AlertEvent};
 use super::delivery::{
-    EVIDENCE_MAX, Evidence, Notification, NotifiedAlert, NotifiedApp, NotifiedDevice, NotifiedRule,
+    EVIDENCE_MAX, Evidence, Notification, NotifiedAlert, NotifiedApp, NotifiedDevice, NotifiedEscalation,
+    NotifiedRule,
 };
 use super::device::Device;
 use super::published::InForce;
@@ -45,7 +46,7 @@ pub(super) fn notification(
         action: event.action,
         at: event.at,
         actor: event.actor.clone(),
-        note: None,
+        note: event.text.clone(),
         alert: NotifiedAlert {
             id: alert.id.clone(),
             kind: alert.kind,
@@ -54,7 +55,7 @@ pub(super) fn notification(
             opened_at: alert.opened_at,
             cause: alert.cause,
             reopened: alert.reopened,
-            assignee: None,
+            assignee: alert.assignee.clone(),
             snoozed_until: alert.snoozed_until,
         },
         device: Some(NotifiedDevice {
@@ -64,7 +65,10 @@ pub(super) fn notification(
             unit: device.placement.units.first().map(ToString::to_string),
         }),
         unit: None,
-        escalation: None,
+        escalation: event.step.as_ref().map(|step| NotifiedEscalation {
+            step: step.to_string(),
+            to: event.text.clone().unwrap_or_default(),
+        }),
         app: alert.app.as_ref().map(|id| NotifiedApp { id: id.to_string(), name: name(id.as_str()) }),
         rule: alert.rule.as_ref().map(|id| {
             let rule = in_force.policy.rule(id);

@@ -109,10 +109,10 @@ fn type_uid(activity: u32) -> u32 {
 /// `status_id` of a finding and its name.
 fn status(state: AlertState) -> (u32, &'static str) {
     match state {
+        AlertState::Open => (1, "New"),
         AlertState::Acknowledged => (2, "In Progress"),
         AlertState::Snoozed => (3, "Suppressed"),
         AlertState::Resolved => (4, "Resolved"),
-        _ => (1, "New"),
     }
 }
 

@@ -62,6 +62,7 @@ pub fn message(notification: &Notification, most: usize) -> Message {
     let n = notification;
     let text = |text: &str| clean(text, most);
     let (noun, next) = words(n.alert.kind);
+    let next = if n.action == AlertAction::Ceased { RECORDS } else { next };
     let mut about = noun.to_owned();
     if let Some(app) = &n.app {
         about += &format!(": {}", text(&app.name));
@@ -161,6 +162,10 @@ fn wrong(trouble: &Trouble, text: &dyn Fn(&str) -> String) -> String {
 fn instant(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
+
+/// What is to be done where an app is gone, and with it what was written.
+const RECORDS: &str =
+    "State what became of the business records, or that there were none; the alert closes then.";
 
 /// What an alert is about, and what is to be done about it.
 const fn words(kind: AlertKind) -> (&'static str, &'static str) {
