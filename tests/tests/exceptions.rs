@@ -42,7 +42,7 @@ fn an_exception_is_refused_that_is_longer_than_the_policy_allows_or_names_what_t
     let by = ["--reason", "x", "--by", "ada"];
     let ask = |what: &[&str]| site.run(&[&["exception", "request"], what, &by].concat());
     let long = ask(&["--unit", "sales", "--app", "telegram", "--for", "8d"]);
-    assert!(long.failure().contains("at most 7d"), "{long:#?}");
+    assert!(long.failure().contains("at most 1w"), "{long:#?}");
     let rule = ask(&["--unit", "sales", "--rule", "no-such-rule", "--for", "1d"]);
     assert!(rule.failure().contains("no rule no-such-rule"), "{rule:#?}");
     let device = ask(&["--device", "dev_00000000000000000000000000", "--app", "telegram", "--for", "1d"]);
