@@ -75,7 +75,6 @@ fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
 
 /// Runs the daemon until launchd asks it to end.
 #[cfg(target_os = "macos")]
-#[expect(clippy::needless_pass_by_value, reason = "one signature for both systems")]
 fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
     serve_logged(&args, &clock, stop(args.stop_at_eof))
 }

@@ -18,8 +18,9 @@ use windows_service::{Error, define_windows_service, service_dispatcher};
 
 use super::Standing;
 
-/// `ERROR_SERVICE_ALREADY_RUNNING`, `ERROR_SERVICE_DOES_NOT_EXIST`, `ERROR_SERVICE_NOT_ACTIVE` and
+/// `ERROR_INVALID_LEVEL`, `ERROR_SERVICE_ALREADY_RUNNING`, `ERROR_SERVICE_DOES_NOT_EXIST`, `ERROR_SERVICE_NOT_ACTIVE` and
 /// `ERROR_SERVICE_EXISTS` of winerror.h.
+const INVALID_LEVEL: i32 = 124;
 const ALREADY_RUNNING: i32 = 1056;
 const DOES_NOT_EXIST: i32 = 1060;
 const NOT_ACTIVE: i32 = 1062;
@@ -104,8 +105,11 @@ pub fn install(definition: &Definition<'_>) -> Result<(), WindowsError> {
         // The last one holds for every failure after it.
         actions: Some(vec![again]),
     })?;
-    service.set_failure_actions_on_non_crash_failures(true)?;
-    Ok(())
+    match service.set_failure_actions_on_non_crash_failures(true) {
+        // Wine: what has failed is then started anew only if it crashed.
+        Err(error) if code(&error) == Some(INVALID_LEVEL) => Ok(()),
+        set => Ok(set?),
+    }
 }
 
 /// Starts a service unless it runs.
