@@ -46,7 +46,10 @@ fn channel(text: &str, receiver: &Receiver) -> Arc<dyn Channel> {
 
 async fn server(channels: &[&str]) -> Server {
     let names: Vec<ChannelName> = channels.iter().copied().map(name).collect();
-    Server::with(LIMITS, Some(POLICY), &names).await
+    // An alert resolves by itself when the app is gone, and waits for nobody's statement.
+    let policy = POLICY.replace("records_step = true\n", "");
+    assert_ne!(policy, POLICY);
+    Server::with(LIMITS, Some(&policy), &names).await
 }
 
 fn work(server: &Server, channels: Vec<Arc<dyn Channel>>) -> JobsHandle {

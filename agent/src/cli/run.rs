@@ -15,7 +15,7 @@ use super::options::{ConfigArgs, host};
 use super::{CliError, EXIT_CODES};
 use crate::client::{Client, trust};
 use crate::clock::Clock;
-use crate::config::{Config, OnClone};
+use crate::config::{Config, Log, OnClone};
 use crate::confinement::Confinement;
 use crate::enrol::{self, Enrolled};
 use crate::identity::Identity;
@@ -26,7 +26,7 @@ use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 use crate::schedule::Backoff;
 use crate::state::{Folder, Loaded, Record, SealKey};
-use crate::telemetry;
+use crate::telemetry::{self, To};
 
 /// Threads for scans and name look-ups; more would only cost memory.
 const THREADS: usize = 2;
@@ -41,20 +41,21 @@ pub struct RunArgs {
     /// not leave it behind, as `offchannel-server quickstart`; not for people, whose terminal is the input.
     #[arg(long, hide = true)]
     stop_at_eof: bool,
-    /// Answer the service manager of Windows, which starts the program with this.
-    #[cfg(windows)]
+    /// Run as a service of the system, which starts the program with this: answer the service manager of Windows, and
+    /// write the log into that of the system.
+    #[cfg(any(windows, target_os = "macos"))]
     #[arg(long, hide = true)]
     as_service: bool,
 }
 
 /// Runs the daemon until the system asks it to end.
 pub fn run(args: RunArgs, clock: &Clock) -> Result<u8, CliError> {
-    #[cfg(windows)]
+    #[cfg(any(windows, target_os = "macos"))]
     if args.as_service {
         return as_service(args, *clock);
     }
     let at_eof = args.stop_at_eof;
-    serve(&args, clock, stop(at_eof))
+    serve(&args, clock, To::StandardError, stop(at_eof))
 }
 
 /// Runs the daemon until the service manager asks it to end.
@@ -67,15 +68,37 @@ fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
             stop.asked().await;
             Ok(())
         };
-        // The manager learns only that it failed; the log says why.
-        serve(&args, &clock, stop).inspect_err(|error| tracing::error!("{}", error_chain(error))).is_ok()
+        serve_logged(&args, &clock, stop).is_ok()
     });
     windows::run(crate::service::SERVICE, body).map(|()| 0).map_err(CliError::NotAService)
 }
 
-fn serve(args: &RunArgs, clock: &Clock, stop: impl Future<Output = io::Result<()>>) -> Result<u8, CliError> {
-    let (config, warnings) = args.config.load()?;
-    telemetry::start(config.log);
+/// Runs the daemon until launchd asks it to end.
+#[cfg(target_os = "macos")]
+fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
+    serve_logged(&args, &clock, stop(args.stop_at_eof))
+}
+
+/// Runs the daemon with the system's log. The service manager learns only that it failed; the log says why.
+#[cfg(any(windows, target_os = "macos"))]
+fn serve_logged(
+    args: &RunArgs,
+    clock: &Clock,
+    stop: impl Future<Output = io::Result<()>>,
+) -> Result<u8, CliError> {
+    serve(args, clock, To::System, stop).inspect_err(|error| tracing::error!("{}", error_chain(error)))
+}
+
+fn serve(
+    args: &RunArgs,
+    clock: &Clock,
+    to: To,
+    stop: impl Future<Output = io::Result<()>>,
+) -> Result<u8, CliError> {
+    let loaded = args.config.load();
+    // Also before settings that cannot be used: where the log is the system's, it alone says so.
+    telemetry::start(loaded.as_ref().map_or_else(|_| Log::default(), |(config, _)| config.log), to);
+    let (config, warnings) = loaded?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

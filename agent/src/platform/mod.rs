@@ -13,3 +13,5 @@ pub mod session_bus;
 pub mod signals;
 pub mod storage;
 pub mod supervisor;
+#[cfg(any(test, windows, target_os = "macos"))]
+pub mod system_log;

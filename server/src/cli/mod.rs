@@ -4,6 +4,7 @@ mod alert;
 mod channel;
 mod delivery;
 mod device;
+mod exception;
 pub mod output;
 mod policy;
 mod serve;
@@ -73,6 +74,9 @@ enum Command {
     /// Where alerts are delivered: list the channels, try one out.
     #[command(subcommand)]
     Channel(channel::ChannelCommand),
+    /// Exceptions: what is accepted for a time.
+    #[command(subcommand)]
+    Exception(exception::ExceptionCommand),
     /// Notifications on their way to channels, and those that were given up.
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -154,6 +158,9 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
         Command::Device(command) => with_app(config, async |app| device::run(command, &app, out).await).await,
         Command::Alert(command) => with_app(config, async |app| alert::run(command, &app, out).await).await,
         Command::Channel(command) => channel::run(command, config, out).await,
+        Command::Exception(command) => {
+            with_app(config, async |app| exception::run(command, &app, out).await).await
+        }
         Command::Delivery(command) => {
             with_app(config, async |app| delivery::run(command, &app, out).await).await
         }

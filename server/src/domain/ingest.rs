@@ -15,6 +15,7 @@ use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TEXT_
 use super::alert::{Act, ActError, AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
+use super::exception::InForceExceptions;
 use super::published::InForce;
 use super::reconcile::Reconciler;
 use super::route::Routes;
@@ -75,6 +76,8 @@ pub enum Refusal {
 pub struct Context<'a> {
     /// The policy in force.
     pub in_force: &'a InForce,
+    /// What is accepted for a time.
+    pub exceptions: &'a InForceExceptions,
     /// The channels that are told of changes of alerts.
     pub routes: &'a Routes,
     /// The present instant.

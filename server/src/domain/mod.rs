@@ -4,6 +4,7 @@ pub mod alert;
 pub mod case;
 pub mod delivery;
 pub mod device;
+pub mod exception;
 pub mod finding;
 pub mod ingest;
 mod notify;

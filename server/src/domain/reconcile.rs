@@ -101,7 +101,7 @@ impl<'a> Reconciler<'a> {
                 platform: self.device.facts.platform,
                 placement: &self.device.placement,
                 inventory,
-                exceptions: &[],
+                exceptions: &self.context.exceptions.of(&self.device),
             };
             let in_force = self.context.in_force;
             evaluation = policy::evaluate(&in_force.policy, &in_force.catalogue, &subject, at);
@@ -208,6 +208,7 @@ impl<'a> Reconciler<'a> {
         let alerts = self.alerts.into_values().filter(|a| touched.contains(&a.id)).collect();
         Decision {
             policy_version: self.context.in_force.version,
+            exceptions_version: self.context.exceptions.version,
             device: self.device,
             findings,
             alerts,

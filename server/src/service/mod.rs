@@ -7,6 +7,7 @@ mod alerts;
 mod background;
 mod cache;
 mod devices;
+mod exceptions;
 mod policies;
 mod stats;
 mod tokens;
@@ -23,10 +24,12 @@ use tokio::sync::{Mutex, watch};
 pub use alerts::AlertView;
 pub use cache::DeviceKey;
 pub use devices::DeviceView;
+pub use exceptions::{ExceptionChange, ExceptionView};
 pub use stats::ServiceStats;
 pub use tokens::{NewToken, TokenRequest};
 
 use crate::clock::Clock;
+use crate::domain::exception::{ExceptionError, InForceExceptions};
 use crate::domain::ingest::Refusal;
 use crate::domain::published::InForce;
 use crate::domain::route::Routes;
@@ -41,6 +44,9 @@ pub enum ServiceError {
     /// The request about a device is refused.
     #[error("the request is refused")]
     Refused(#[source] Refusal),
+    /// What is wanted of an exception makes no sense.
+    #[error(transparent)]
+    Exception(#[from] ExceptionError),
     /// The enrolment token may not be used.
     #[error("the enrolment is refused")]
     Token(#[source] TokenError),
@@ -90,6 +96,7 @@ struct Inner {
     signing_key: SigningKey,
     routes: Arc<Routes>,
     in_force: RwLock<Option<Arc<InForce>>>,
+    exceptions: RwLock<Arc<InForceExceptions>>,
     devices: cache::DeviceCache,
     bundles: cache::BundleCache,
     seen: cache::SeenDevices,
@@ -122,6 +129,7 @@ impl Service {
             signing_key,
             routes: Arc::new(routes),
             in_force: RwLock::new(None),
+            exceptions: RwLock::default(),
             devices: cache::DeviceCache::default(),
             bundles: cache::BundleCache::default(),
             seen: cache::SeenDevices::default(),
@@ -132,6 +140,7 @@ impl Service {
             stats: stats::Counters::default(),
         }));
         service.load_policy().await?;
+        service.load_exceptions().await?;
         Ok(service)
     }
 

@@ -7,6 +7,7 @@
 mod alerts;
 mod deliveries;
 mod devices;
+mod exceptions;
 mod policies;
 pub mod sqlite;
 mod tokens;
@@ -20,6 +21,7 @@ pub use deliveries::{DeliveryFilter, DeliveryStore};
 pub use devices::{
     Decide, DecideOutcome, DeviceStore, DeviceSummary, Enrolled, History, Seen, SightingInterval,
 };
+pub use exceptions::{ChangeException, ExceptionStore};
 pub use policies::PolicyStore;
 pub use tokens::TokenStore;
 
@@ -87,7 +89,9 @@ pub enum StoreError {
 
 /// Everything that the collector stores.
 #[async_trait]
-pub trait Store: AlertStore + DeliveryStore + DeviceStore + PolicyStore + TokenStore + Debug {
+pub trait Store:
+    AlertStore + DeliveryStore + DeviceStore + ExceptionStore + PolicyStore + TokenStore + Debug
+{
     /// Whether the store answers; for readiness.
     ///
     /// # Errors

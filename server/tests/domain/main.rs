@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod copies;
+mod exceptions;
 mod people;
 mod rotation;
 mod routes;
