@@ -92,6 +92,60 @@ fn a_rotation_that_proves_nothing_changes_nothing() {
     assert_eq!((status, code.as_str()), (401, codes::KEY_REPLACED), "a replay is no repetition");
 }
 
+/// How many alerts say that the device has a copy.
+fn copies(site: &Site) -> usize {
+    site.alerts().iter().filter(|alert| alert["kind"] == "device-cloned").count()
+}
+
+#[test]
+fn a_replaced_key_that_is_used_is_told_once_the_new_one_was() {
+    let mut site = Site::serving();
+    let (client, device, new) = scene(&site);
+    let before = device.signer.sign(CHECK_IN_PATH, &json(&device.check_in()), now());
+    let request = rotation(&device.id, &device.signer, &new);
+    let replaced: RotateResponse = rotate(&client, &device.signer, &request).ok();
+    let check_in = json(&device.check_in());
+    let with_old = || {
+        let (status, code, _) = device.signer.post(&client, CHECK_IN_PATH, &check_in).refusal();
+        assert_eq!((status, code.as_str()), (401, codes::KEY_REPLACED));
+    };
+    // Signatures have whole seconds, and what was signed in the second of the replacement says nothing.
+    wait_for("another second", || {
+        if now().as_second() > replaced.key_since.as_second() { Ok(()) } else { Err(now().to_string()) }
+    });
+    // A device that was not told may do so, and offer its key again with either.
+    with_old();
+    assert_eq!(rotate(&client, &device.signer, &request).refusal().1, codes::KEY_REPLACED);
+    let new = new.named(device.id.as_str());
+    assert_eq!(rotate(&client, &new, &request).status, 200);
+    with_old();
+    assert_eq!(copies(&site), 0);
+    // From here on the device knows.
+    assert_eq!(new.post(&client, CHECK_IN_PATH, &check_in).status, 200);
+    let seen = device.signer.sign(CHECK_IN_PATH, &check_in, now());
+    // Nobody without the key can make it look so: another key, and a request that was made before, however often.
+    let stranger = Signer::unknown().named(device.id.as_str());
+    assert_eq!(stranger.post(&client, CHECK_IN_PATH, &check_in).refusal().1, codes::SIGNATURE_INVALID);
+    for _ in 0..2 {
+        assert_eq!(client.post(CHECK_IN_PATH, &before, &check_in).refusal().1, codes::KEY_REPLACED);
+    }
+    // Nor is it told by who has both keys.
+    assert_eq!(rotate(&client, &device.signer, &request).refusal().1, codes::KEY_REPLACED);
+    assert_eq!(copies(&site), 0);
+    for _ in 0..2 {
+        assert_eq!(client.post(CHECK_IN_PATH, &seen, &check_in).refusal().1, codes::KEY_REPLACED);
+        with_old();
+        assert_eq!(copies(&site), 1, "at once, and once");
+    }
+    let told = site.receiver.wait_for_kind("alert.opened", "device-cloned");
+    let note = told.data["note"].as_str().unwrap_or_default();
+    assert!(note.contains("with the key that was replaced at"), "{:#}", told.data);
+    site.kill();
+    site.start();
+    with_old();
+    assert_eq!(copies(&site), 1, "{:#?}", site.alerts());
+}
+
 fn identity(agent: &Agent) -> Value {
     let text = fs::read(agent.state_dir().join("identity.json")).expect("the identity");
     serde_json::from_slice(&text).expect("JSON")

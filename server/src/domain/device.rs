@@ -131,6 +131,11 @@ impl Device {
         self.replaced_key.as_ref().map_or(self.enrolled_at, |replaced| replaced.at)
     }
 
+    /// Whether two machines report under its name, turn by turn: the epoch of the last report is one that had ended.
+    pub fn takes_turns(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| self.past_epochs.contains(&report.epoch))
+    }
+
     /// How the device stands at an instant, given its open findings.
     pub fn status(&self, findings: &[Finding], stale_after: Span, now: Timestamp) -> Status {
         if self.report.is_none() {

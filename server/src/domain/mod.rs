@@ -13,4 +13,4 @@ mod reconcile;
 pub mod rotation;
 pub mod route;
 pub mod token;
-mod trouble;
+pub mod trouble;

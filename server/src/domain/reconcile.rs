@@ -111,8 +111,9 @@ impl<'a> Reconciler<'a> {
         self.reconcile_alerts(self.breaches(at), AlertKind::is_about_app, at, ids);
     }
 
-    /// Opens an alert about the device itself that stays until somebody resolves it.
-    pub(super) fn raise(&mut self, kind: AlertKind, at: Timestamp, ids: &mut dyn NewIds) {
+    /// Opens an alert about the device itself that stays until somebody resolves it. `why` is told
+    /// with it.
+    pub(super) fn raise(&mut self, kind: AlertKind, why: &str, at: Timestamp, ids: &mut dyn NewIds) {
         let key = (kind, None, None);
         let terms = Condition::of_device(kind).terms;
         let event = match self.alerts.get_mut(&key) {
@@ -125,6 +126,7 @@ impl<'a> Reconciler<'a> {
                 Some(event)
             }
         };
+        let event = event.map(|event| AlertEvent { text: Some(why.to_owned()), ..event });
         self.tell(&key, event, ids);
     }
 
@@ -299,10 +301,11 @@ impl<'a> Reconciler<'a> {
         at: Timestamp,
         ids: &mut dyn NewIds,
     ) {
-        // That a device is cloned is over when somebody says so: no later report proves it.
+        // That a device is cloned, or on another machine, is over when somebody says so: no later report proves it.
         // And while copies take turns, what one of them does not have says nothing of the others: alerts about apps
         // would come and go with every report.
-        let copies = self.alerts.values().any(|a| a.kind == AlertKind::DeviceCloned && a.is_active());
+        let cloned = self.alerts.values().any(|a| a.kind == AlertKind::DeviceCloned && a.is_active());
+        let copies = cloned && self.device.takes_turns();
         let lasts = |kind: AlertKind| kind.lasts() || (copies && kind.is_about_app());
         let concerned = |key: &&Key| concerns(key.0) && !lasts(key.0);
         let over = self.alerts.keys().filter(concerned).filter(|key| !conditions.contains_key(key));
@@ -380,7 +383,10 @@ fn key_of(alert: &Alert) -> Key {
 fn severity_of(kind: AlertKind) -> Severity {
     match kind {
         AlertKind::DeviceCloned | AlertKind::AgentUninstalled | AlertKind::AgentTampered => Severity::High,
-        AlertKind::DeviceSilent | AlertKind::PolicyRefused | AlertKind::SourceUnreadable => Severity::Medium,
+        AlertKind::DeviceSilent
+        | AlertKind::MachineChanged
+        | AlertKind::PolicyRefused
+        | AlertKind::SourceUnreadable => Severity::Medium,
         // The agent reports on, with the collector's time.
         AlertKind::ClockOff => Severity::Low,
         // Alerts about apps take their rule's severity.

@@ -36,8 +36,10 @@ pub enum AlertKind {
     AgentUninstalled,
     /// The agent says that its own files were altered or lost.
     AgentTampered,
-    /// Two machines use one device's key.
+    /// Two machines use one device's key, or a key that was replaced is used.
     DeviceCloned,
+    /// The device reports from another machine than before.
+    MachineChanged,
     /// The agent refuses the policy that it is offered.
     PolicyRefused,
     /// A kind of place in which apps leave traces cannot be looked at.
@@ -48,7 +50,7 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ProhibitedApp,
         Self::UnreviewedApp,
         Self::RequiredAppMissing,
@@ -56,6 +58,7 @@ impl AlertKind {
         Self::AgentUninstalled,
         Self::AgentTampered,
         Self::DeviceCloned,
+        Self::MachineChanged,
         Self::PolicyRefused,
         Self::SourceUnreadable,
         Self::ClockOff,
@@ -71,6 +74,7 @@ impl AlertKind {
             Self::AgentUninstalled => "agent-uninstalled",
             Self::AgentTampered => "agent-tampered",
             Self::DeviceCloned => "device-cloned",
+            Self::MachineChanged => "machine-changed",
             Self::PolicyRefused => "policy-refused",
             Self::SourceUnreadable => "source-unreadable",
             Self::ClockOff => "clock-off",
@@ -85,6 +89,7 @@ impl AlertKind {
             | Self::AgentUninstalled
             | Self::AgentTampered
             | Self::DeviceCloned
+            | Self::MachineChanged
             | Self::PolicyRefused
             | Self::SourceUnreadable
             | Self::ClockOff => false,
@@ -93,7 +98,7 @@ impl AlertKind {
 
     /// Whether only a person can say that it is over, because no later report proves it.
     pub const fn lasts(self) -> bool {
-        matches!(self, Self::DeviceCloned)
+        matches!(self, Self::DeviceCloned | Self::MachineChanged)
     }
 }
 
@@ -335,7 +340,7 @@ pub struct AlertEvent {
     pub records: Option<Records>,
     /// Which step of escalation was taken, if one was.
     pub step: Option<StepId>,
-    /// What was said: a note, to whom it was given, to whom it was carried.
+    /// What was said: a note, to whom it was given, to whom it was carried, what gave the device away.
     pub text: Option<String>,
 }
 
