@@ -16,6 +16,7 @@ const CALLS: [&str; 3] = ["rename,renameat,renameat2", "unlink,unlinkat", "fsync
 const TIMES_MAX: usize = 100;
 
 /// Whether strace can kill here; says so if not.
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
 fn can_kill() -> bool {
     let probe = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     let can = probe.is_ok_and(|output| output.status.success());

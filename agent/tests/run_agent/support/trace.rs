@@ -12,6 +12,7 @@ const OF_EVERY_PROGRAM: [&str; 7] =
     ["/etc/ld.so.", "/lib/", "/usr/lib/", "/lib64/", "/proc/", "/sys/fs/cgroup", "/dev/null"];
 
 /// Whether strace can be used here; says so if not. It may be there and not be allowed, as in some containers.
+#[expect(clippy::print_stdout, reason = "what is skipped is said")]
 pub fn can_trace() -> bool {
     let probe = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     let can = probe.is_ok_and(|output| output.status.success());
