@@ -16,6 +16,9 @@ use crate::files;
 const PROGRAM: &str = "offchannel-agent";
 /// How long the agent may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(10);
+/// How the agent's service has its heap kept; why is said there (`packaging/linux/offchannel-agent.service`).
+const HEAP: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
 /// How much of the agent's log is shown when it fails, in bytes.
 const LOG_TAIL: u64 = 2_000;
 
@@ -144,6 +147,7 @@ impl Folder {
             // Its input ends with this process, however that ends: nobody else could end the agent after a
             // SIGKILL, and a second one would find the state folder in use.
             .arg("--stop-at-eof")
+            .envs(HEAP)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))
@@ -216,4 +220,17 @@ fn tail(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_has_the_heap_that_its_service_gives_it() {
+        let unit = include_str!("../../../packaging/linux/offchannel-agent.service");
+        let given: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("Environment=")).collect();
+        let expected = HEAP.map(|(name, value)| format!("{name}={value}"));
+        assert_eq!(given, [expected.join(" ")]);
+    }
 }
