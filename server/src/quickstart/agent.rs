@@ -17,8 +17,11 @@ const PROGRAM: &str = "offchannel-agent";
 /// How long the agent may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(10);
 /// How the agent's service has its heap kept; why is said there (`packaging/linux/offchannel-agent.service`).
-const HEAP: [(&str, &str); 3] =
-    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_MMAP_THRESHOLD_", "65536"), ("MALLOC_TRIM_THRESHOLD_", "65536")];
+const HEAP: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=65536:glibc.malloc.tcache_count=0:\
+     glibc.malloc.top_pad=16384:glibc.malloc.trim_threshold=32768",
+);
 /// How much of the agent's log is shown when it fails, in bytes.
 const LOG_TAIL: u64 = 2_000;
 
@@ -147,7 +150,7 @@ impl Folder {
             // Its input ends with this process, however that ends: nobody else could end the agent after a
             // SIGKILL, and a second one would find the state folder in use.
             .arg("--stop-at-eof")
-            .envs(HEAP)
+            .env(HEAP.0, HEAP.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))
@@ -230,7 +233,7 @@ mod tests {
     fn the_agent_has_the_heap_that_its_service_gives_it() {
         let unit = include_str!("../../../packaging/linux/offchannel-agent.service");
         let given: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("Environment=")).collect();
-        let expected = HEAP.map(|(name, value)| format!("{name}={value}"));
-        assert_eq!(given, [expected.join(" ")]);
+        let (name, value) = HEAP;
+        assert_eq!(given, [format!("{name}={value}")]);
     }
 }
