@@ -19,6 +19,7 @@ pub mod relay;
 pub mod root;
 pub mod rows;
 pub mod site;
+pub mod times;
 pub mod unit;
 pub mod wait;
 

@@ -146,18 +146,6 @@ fn a_replaced_key_that_is_used_is_told_once_the_new_one_was() {
     assert_eq!(copies(&site), 1, "{:#?}", site.alerts());
 }
 
-fn identity(agent: &Agent) -> Value {
-    let text = fs::read(agent.state_dir().join("identity.json")).expect("the identity");
-    serde_json::from_slice(&text).expect("JSON")
-}
-
-/// Makes the key of a stopped agent so old that it is to be replaced.
-fn age(agent: &Agent) {
-    let mut identity = identity(agent);
-    identity["key_since"] = "2020-01-01T00:00:00Z".into();
-    fs::write(agent.state_dir().join("identity.json"), identity.to_string()).expect("the identity");
-}
-
 fn key(site: &Site) -> String {
     site.only_device()["device"]["key"].as_str().expect("a key").to_owned()
 }
@@ -178,19 +166,19 @@ fn an_agent_replaces_an_old_key_and_goes_on_with_the_new_one() {
     site.wait_for_report();
     let old = key(&site);
     agent.stop();
-    let before = identity(&agent);
-    age(&agent);
+    let before = agent.identity();
+    agent.age_key();
     agent.start();
     let new = wait_for_another_key(&site, &old);
     wait_for("the agent to know", || {
-        let identity = identity(&agent);
+        let identity = agent.identity();
         if identity["next"].is_null() && identity["seed"] != before["seed"] {
             Ok(())
         } else {
             Err(format!("next: {}", identity["next"].is_null()))
         }
     });
-    let path = agent.state_dir().join("identity.json");
+    let path = agent.identity_file();
     assert_eq!(fs::metadata(path).expect("the identity").permissions().mode() & 0o777, 0o600);
     root.install("telegram-desktop", "4.6.5");
     site.receiver.wait_for("alert.opened", "telegram");
@@ -214,20 +202,20 @@ fn an_agent_that_is_killed_before_it_hears_of_its_new_key_is_not_locked_out() {
     agent.stop();
     for round in 1..=3 {
         let old = key(&site);
-        age(&agent);
+        agent.age_key();
         // One answer must come, or nothing is replaced; the next is the one about the new key.
         relay.lose_answers_after(1);
         agent.start();
         let taken = wait_for_another_key(&site, &old);
         agent.kill();
         assert!(
-            !identity(&agent)["next"].is_null(),
+            !agent.identity()["next"].is_null(),
             "round {round}: it does not know that its key was taken"
         );
         relay.lose_answers(false);
         agent.start();
         wait_for("the agent to know of its key", || {
-            if identity(&agent)["next"].is_null() { Ok(()) } else { Err("it does not".to_owned()) }
+            if agent.identity()["next"].is_null() { Ok(()) } else { Err("it does not".to_owned()) }
         });
         let contact = agent.command(&["status"]);
         assert_eq!(contact.code, 0, "{contact:#?}");
@@ -248,7 +236,7 @@ fn a_key_that_others_could_read_is_closed_to_them_and_replaced() {
     site.wait_for_report();
     let old = key(&site);
     agent.stop();
-    let path = agent.state_dir().join("identity.json");
+    let path = agent.identity_file();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("rights");
     agent.start();
     wait_for_another_key(&site, &old);

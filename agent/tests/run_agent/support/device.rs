@@ -138,10 +138,14 @@ impl Device {
         Running::start(command)
     }
 
-    /// Starts the daemon of another build.
+    /// Starts the daemon of another build, with the environment that its service gives it.
     #[cfg(target_os = "linux")]
     pub fn run_this(&self, agent: &std::path::Path) -> Running {
         let mut command = Command::new(agent);
+        let unit = include_str!("../../../../packaging/linux/offchannel-agent.service");
+        let variables = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+        command
+            .envs(variables.flat_map(str::split_whitespace).filter_map(|variable| variable.split_once('=')));
         command.arg("run").arg("--config").arg(self.path("agent.toml"));
         Running::start(command)
     }
