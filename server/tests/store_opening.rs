@@ -101,7 +101,7 @@ async fn a_database_from_before_keys_were_replaced_is_brought_up_to_date() {
     connection
         .execute_batch(
             "ALTER TABLE devices DROP COLUMN replaced_key; ALTER TABLE devices DROP COLUMN key_replaced_at;
-             DELETE FROM schema_migrations WHERE version = 2",
+             ALTER TABLE devices DROP COLUMN goodbye_stays_up; DELETE FROM schema_migrations WHERE version >= 2",
         )
         .unwrap();
     connection.close().unwrap();
