@@ -10,7 +10,9 @@ use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::ChannelName;
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
-use offchannel_shared::wire::{GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX};
+use offchannel_shared::wire::{
+    GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX,
+};
 
 use super::alert::{AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};

@@ -143,7 +143,12 @@ impl<'a> Reconciler<'a> {
         let now = self.context.now;
         let silence = self.silent_from();
         let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
-        let next = breaches.chain([silence]).chain(self.switched_off_from()).chain(self.next_change).filter(|at| *at > now).min();
+        let next = breaches
+            .chain([silence])
+            .chain(self.switched_off_from())
+            .chain(self.next_change)
+            .filter(|at| *at > now)
+            .min();
         self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
         let touched = &self.touched_findings;
         let findings = self.findings.into_values().filter(|f| touched.contains(&f.id)).collect();

@@ -11,7 +11,10 @@ use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
 const STEPS: [Step; 3] = [
     Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") },
     Step { name: "key_rotation", sql: include_str!("../../../migrations/sqlite/0002_key_rotation.sql") },
-    Step { name: "goodbye_stays_up", sql: include_str!("../../../migrations/sqlite/0003_goodbye_stays_up.sql") },
+    Step {
+        name: "goodbye_stays_up",
+        sql: include_str!("../../../migrations/sqlite/0003_goodbye_stays_up.sql"),
+    },
 ];
 
 /// The newest version.
