@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::channels::{self, Channel, ChannelError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Database, Loaded, Overrides};
+use crate::domain::route::Routes;
 use crate::files;
 use crate::http;
 use crate::jobs::{self, JobsHandle};
@@ -162,7 +163,11 @@ impl App {
         let enabled = || config.channels.iter().filter(|channel| channel.enabled);
         let names: Vec<ChannelName> = enabled().map(|channel| channel.name.clone()).collect();
         let channels = enabled().map(channels::build).collect::<Result<_, _>>()?;
-        let service = Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, names).await?;
+        let routes = Routes::new(
+            &names,
+            config.routes.iter().filter(|route| names.contains(&route.channel)).cloned().collect(),
+        );
+        let service = Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, routes).await?;
         Ok(Self { config, store, service, clock, channels, lock })
     }
 

@@ -90,29 +90,6 @@ async fn the_steps_give_the_schema_on_record_and_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_database_from_before_keys_were_replaced_is_brought_up_to_date() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("offchannel.db");
-    let store: Arc<dyn Store> = open(&path).unwrap();
-    let device = enrolled(&store, 1).await;
-    store.close().await.unwrap();
-    // As the first version left it.
-    let connection = Connection::open(&path).unwrap();
-    connection
-        .execute_batch(
-            "ALTER TABLE devices DROP COLUMN replaced_key; ALTER TABLE devices DROP COLUMN key_replaced_at;
-             ALTER TABLE devices DROP COLUMN goodbye_stays_up; DELETE FROM schema_migrations WHERE version >= 2",
-        )
-        .unwrap();
-    connection.close().unwrap();
-    let store = open(&path).unwrap();
-    assert_eq!(store.device(&device.id).await.unwrap(), Some(device.clone()));
-    assert_eq!(device.key_since(), device.enrolled_at);
-    store.close().await.unwrap();
-    assert_eq!(schema(&path), SCHEMA);
-}
-
-#[tokio::test]
 async fn a_database_that_is_to_be_there_is_not_made() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data").join("offchannel.db");

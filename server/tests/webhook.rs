@@ -53,6 +53,8 @@ fn delivery() -> Delivery {
         opened_at: now(),
         cause: None,
         reopened: 0,
+        assignee: None,
+        snoozed_until: None,
     };
     let device = NotifiedDevice {
         id: "dev_1".to_owned(),
@@ -67,10 +69,14 @@ fn delivery() -> Delivery {
         notification: Notification {
             action: AlertAction::Opened,
             at: now(),
+            actor: "collector".to_owned(),
+            note: None,
             alert,
-            device,
+            device: Some(device),
             app: None,
             rule: None,
+            unit: None,
+            escalation: None,
             evidence: Vec::new(),
             troubles: Vec::new(),
         },

@@ -66,6 +66,20 @@ pub mod kind {
         const NOUN: &'static str = "channel name";
     }
 
+    /// A step of escalation of a policy.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Step;
+    impl Kind for Step {
+        const NOUN: &'static str = "id of a step";
+    }
+
+    /// Those to whom an alert is carried.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Audience;
+    impl Kind for Audience {
+        const NOUN: &'static str = "audience";
+    }
+
     /// A managed device.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Device;
@@ -127,6 +141,8 @@ pub mod kind {
 pub type AlertId = Id<kind::Alert>;
 /// App id: the file name of its catalogue entry.
 pub type AppId = Slug<kind::App>;
+/// A word for those to whom an alert is carried: `owner`, `leadership`.
+pub type AudienceId = Slug<kind::Audience>;
 /// Name of a configured channel.
 pub type ChannelName = Slug<kind::Channel>;
 /// Delivery id; also the `webhook-id`, stable over retries.
@@ -143,6 +159,8 @@ pub type FindingId = Id<kind::Finding>;
 pub type NetworkId = Slug<kind::Network>;
 /// Rule id, unique in its policy.
 pub type RuleId = Slug<kind::Rule>;
+/// Id of a step of escalation, unique in its policy.
+pub type StepId = Slug<kind::Step>;
 /// Enrolment token id; the public half of a token.
 pub type TokenId = Id<kind::Token>;
 /// Unit id.

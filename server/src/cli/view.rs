@@ -7,7 +7,7 @@ use offchannel_shared::inventory::{Grade, Sighting, SourceHealth, Unlisted};
 use offchannel_shared::policy::{Policy, Severity};
 use serde::Serialize;
 
-use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
+use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::device::Goodbye;
 use crate::domain::finding::{Finding, FindingKind};
@@ -164,6 +164,15 @@ pub struct AlertJson<'a> {
     opened_at: Timestamp,
     changed_at: Timestamp,
     reopened: u32,
+    /// Whether what it is about is the case now.
+    holds: bool,
+    assignee: Option<&'a str>,
+    snoozed_until: Option<Timestamp>,
+    /// Whether a statement about business records is missing.
+    records_missing: bool,
+    records: Option<Records>,
+    /// Steps of escalation that were taken since it last opened.
+    escalated: Vec<&'a str>,
 }
 
 impl<'a> From<&'a Alert> for AlertJson<'a> {
@@ -180,6 +189,12 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             opened_at: alert.opened_at,
             changed_at: alert.changed_at,
             reopened: alert.reopened,
+            holds: alert.holds,
+            assignee: alert.assignee.as_deref(),
+            snoozed_until: alert.snoozed_until,
+            records_missing: alert.records_missing(),
+            records: alert.records,
+            escalated: alert.escalated.iter().map(|step| step.as_str()).collect(),
         }
     }
 }
@@ -206,11 +221,35 @@ pub struct EventJson<'a> {
     action: AlertAction,
     actor: &'a str,
     cause: Option<Cause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<Records>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+impl EventJson<'_> {
+    /// What happened.
+    pub(super) fn action(&self) -> &'static str {
+        self.action.as_str()
+    }
 }
 
 impl<'a> From<&'a AlertEvent> for EventJson<'a> {
     fn from(event: &'a AlertEvent) -> Self {
-        Self { at: event.at, action: event.action, actor: &event.actor, cause: event.cause }
+        Self {
+            at: event.at,
+            action: event.action,
+            actor: &event.actor,
+            cause: event.cause,
+            until: event.until,
+            records: event.records,
+            step: event.step.as_ref().map(|step| step.as_str()),
+            text: event.text.as_deref(),
+        }
     }
 }
 

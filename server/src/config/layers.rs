@@ -15,6 +15,10 @@ pub const DEFAULTS: &str = include_str!("default.toml");
 /// The settings that have no default, or one that is not a constant; commented out in [`DEFAULTS`].
 const WITHOUT_DEFAULT: [&str; 4] = ["public_url", "tls.cert_file", "tls.key_file", "metrics.listen"];
 
+/// The tables of which there may be several.
+const CHANNEL: &str = "channel";
+const LISTS: [&str; 2] = [CHANNEL, "route"];
+
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Raw {
@@ -33,7 +37,7 @@ pub(super) struct Setting {
     pub(super) origin: Origin,
 }
 
-/// The settings of the whole program, or of one channel, by key.
+/// The settings of the whole program, or of one channel or route, by key.
 #[derive(Debug, Clone)]
 pub(super) struct Section {
     /// `channel[2].` or empty.
@@ -65,6 +69,7 @@ impl Overrides {
 pub(super) struct Layers {
     pub(super) main: Section,
     pub(super) channels: Vec<Section>,
+    pub(super) routes: Vec<Section>,
 }
 
 /// Lays everything over one another. Problems are a file that cannot be read or is not TOML.
@@ -76,7 +81,7 @@ pub(super) fn collect(
     warnings: &mut Vec<Problem>,
 ) -> Layers {
     let main = Section { prefix: String::new(), origin: Origin::Default, settings: BTreeMap::new() };
-    let mut layers = Layers { main, channels: Vec::new() };
+    let mut layers = Layers { main, channels: Vec::new(), routes: Vec::new() };
     read(DEFAULTS, &|_| Origin::Default, &mut layers, problems);
     let known: Vec<String> =
         layers.main.settings.keys().cloned().chain(WITHOUT_DEFAULT.map(str::to_owned)).collect();
@@ -128,24 +133,8 @@ fn read(text: &str, origin: &dyn Fn(usize) -> Origin, layers: &mut Layers, probl
     for (name, value) in document.get_ref() {
         let at = origin(line(name.span().start));
         match value.get_ref() {
-            DeValue::Array(list) if name.get_ref() == "channel" => {
-                for element in list.iter() {
-                    let number = layers.channels.len() + 1;
-                    let prefix = format!("channel[{number}].");
-                    let at = origin(line(element.span().start));
-                    let mut section = Section { prefix, origin: at.clone(), settings: BTreeMap::new() };
-                    if let DeValue::Table(table) = element.get_ref() {
-                        flatten(table, "", &|offset| origin(line(offset)), &mut section.settings);
-                        layers.channels.push(section);
-                    } else {
-                        let message = "expected tables, each written as [[channel]]".to_owned();
-                        problems.push(Problem { origin: at, key: "channel".to_owned(), message });
-                    }
-                }
-            }
-            _ if name.get_ref() == "channel" => {
-                let message = "expected tables, each written as [[channel]]".to_owned();
-                problems.push(Problem { origin: at, key: "channel".to_owned(), message });
+            value if LISTS.contains(&name.get_ref().as_ref()) => {
+                sections(name.get_ref(), value, at, &|offset| origin(line(offset)), layers, problems);
             }
             DeValue::Table(table) => {
                 let prefix = format!("{}.", name.get_ref());
@@ -160,6 +149,35 @@ fn read(text: &str, origin: &dyn Fn(usize) -> Origin, layers: &mut Layers, probl
                 let setting = Setting { raw: raw(value.get_ref()), origin: at };
                 layers.main.settings.insert(name.get_ref().to_string(), setting);
             }
+        }
+    }
+}
+
+/// Reads tables of which there may be several.
+fn sections(
+    name: &str,
+    value: &DeValue<'_>,
+    at: Origin,
+    origin: &dyn Fn(usize) -> Origin,
+    layers: &mut Layers,
+    problems: &mut Vec<Problem>,
+) {
+    let wrong = |origin| {
+        let message = format!("expected tables, each written as [[{name}]]");
+        Problem { origin, key: name.to_owned(), message }
+    };
+    let DeValue::Array(list) = value else { return problems.push(wrong(at)) };
+    let into = if name == CHANNEL { &mut layers.channels } else { &mut layers.routes };
+    for element in list.iter() {
+        let at = origin(element.span().start);
+        let prefix = format!("{name}[{}].", into.len() + 1);
+        let mut section = Section { prefix, origin: at.clone(), settings: BTreeMap::new() };
+        match element.get_ref() {
+            DeValue::Table(table) => {
+                flatten(table, "", origin, &mut section.settings);
+                into.push(section);
+            }
+            _ => problems.push(wrong(at)),
         }
     }
 }

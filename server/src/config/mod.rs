@@ -12,6 +12,7 @@ mod limits;
 mod listen;
 mod log;
 mod problem;
+mod routes;
 mod section;
 mod tls;
 
@@ -31,6 +32,7 @@ pub use problem::{ConfigErrors, Origin, Problem};
 pub use tls::TlsConfig;
 
 use crate::channels::ChannelConfig;
+use crate::domain::route::Route;
 
 /// The whole configuration, understood and checked.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where alerts are delivered.
     pub channels: Vec<ChannelConfig>,
+    /// Which alerts go to which of them.
+    pub routes: Vec<Route>,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -94,6 +98,7 @@ impl Config {
         let limits = limits::limits(&mut main, &mut problems);
         let log = log::log(&mut main, &mut problems);
         let channels = channels::channels(collected.channels, &mut problems, &mut warnings);
+        let routes = routes::routes(collected.routes, &channels, &mut problems, &mut warnings);
         main.warn_of_the_rest(&mut warnings);
         match (listen, data_dir, public_url, database, tls, limits, log) {
             (
@@ -105,8 +110,18 @@ impl Config {
                 Some(limits),
                 Some(log),
             ) if problems.is_empty() => {
-                let config =
-                    Self { listen, data_dir, public_url, database, tls, limits, metrics, channels, log };
+                let config = Self {
+                    listen,
+                    data_dir,
+                    public_url,
+                    database,
+                    tls,
+                    limits,
+                    metrics,
+                    channels,
+                    routes,
+                    log,
+                };
                 Ok(Loaded { config, warnings })
             }
             _ => Err(ConfigErrors(problems)),

@@ -41,7 +41,13 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
         file(&DEFAULTS.replace("\n# public_url", "\npublic_url").replace("\n# listen", "\nlisten"));
     let text = std::fs::read_to_string(&path).unwrap();
     let (main, channel) = text.split_once("# [[channel]]").unwrap();
-    let channel: Vec<&str> = channel.lines().map(|line| line.trim_start_matches("# ")).collect();
+    // Settings and headings, not the sentences between them.
+    let setting = |line: &&str| {
+        let key = |c: char| c.is_ascii_lowercase() || c == '_';
+        line.starts_with("[[") || line.split_once(" = ").is_some_and(|(name, _)| name.chars().all(key))
+    };
+    let channel: Vec<&str> =
+        channel.lines().map(|line| line.trim_start_matches("# ")).filter(setting).collect();
     let main = main.replace("# cert_file", "cert_file").replace("# key_file", "key_file");
     std::fs::write(&path, format!("{main}[[channel]]\n{}", channel.join("\n"))).unwrap();
     std::fs::write(
@@ -52,7 +58,8 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
     std::fs::write(folder.path().join("internal-ca.pem"), "").unwrap();
     let loaded = Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default()).unwrap();
     assert_eq!(loaded.warnings, []);
-    assert_eq!(loaded.config.channels.len(), 1);
+    assert_eq!((loaded.config.channels.len(), loaded.config.routes.len()), (1, 1));
+    assert!(loaded.config.routes[0].quiet.is_some());
     assert!(matches!(loaded.config.tls, TlsConfig::Files { .. }));
     assert!(loaded.config.metrics.is_some());
 }
@@ -213,5 +220,45 @@ proptest! {
         if let Ok(url) = text.parse::<PublicUrl>() {
             prop_assert_eq!(url.as_str().parse::<PublicUrl>().unwrap(), url);
         }
+    }
+}
+
+#[test]
+fn every_mistake_in_a_route_is_named() {
+    let text = r#"
+[[route]]
+kinds = ["prohibited"]
+severity = "grave"
+[[route]]
+channel = "nowhere"
+[[channel]]
+name = "hook"
+kind = "webhook"
+url = "https://hooks.example.org/"
+secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+[[route]]
+channel = "hook"
+changes = []
+units = ["Sales"]
+quiet = "8-9"
+[[route]]
+channel = "hook"
+quiet = "20:00-07:00"
+[[route]]
+channel = "hook"
+quiet = "20:00-07:00"
+zone = "Europe/Lundon"
+"#;
+    let said = load(text).unwrap_err().to_string();
+    for part in [
+        "route[1].channel: missing: a route leads to a channel",
+        "route[2].channel: there is no channel nowhere that can be used",
+        "route[3].changes: the list is empty: leave the key out instead",
+        "route[3].units: \"Sales\" is not a valid unit id",
+        "route[3].quiet: expected two times such as \"20:00-07:00\", found \"8-9\"",
+        "route[4].zone: missing: quiet hours need a zone",
+        "route[5].zone: ",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
     }
 }

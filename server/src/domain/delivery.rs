@@ -8,7 +8,7 @@ use offchannel_shared::policy::Severity;
 use offchannel_shared::span::Span;
 use serde::{Deserialize, Serialize};
 
-use super::alert::{AlertAction, AlertKind, AlertState, Cause};
+use super::alert::{AlertAction, AlertKind, AlertState, COLLECTOR, Cause};
 
 /// Waiting times before each further attempt (Standard Webhooks' schedule); then it is dead.
 pub const RETRIES: [Span; 9] = [
@@ -133,10 +133,23 @@ pub struct Notification {
     pub action: AlertAction,
     /// When it happened.
     pub at: Timestamp,
+    /// Who did it; `collector` where nobody but the facts and time did.
+    #[serde(default = "collector")]
+    pub actor: String,
+    /// What was said with it: a note, a statement about records, why it was escalated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The alert.
     pub alert: NotifiedAlert,
-    /// The device.
-    pub device: NotifiedDevice,
+    /// The device; none where the alert is about a whole unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<NotifiedDevice>,
+    /// The unit that the device is in, or that the alert is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<NotifiedUnit>,
+    /// To whom it was carried, if that is what happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<NotifiedEscalation>,
     /// The app, for alerts about apps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<NotifiedApp>,
@@ -148,6 +161,10 @@ pub struct Notification {
     /// What the device says is wrong with it, at most [`EVIDENCE_MAX`] parts; for alerts about that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub troubles: Vec<Trouble>,
+}
+
+fn collector() -> String {
+    COLLECTOR.to_owned()
 }
 
 /// Most places that a notification names; webhooks are to stay under 20 kB.
@@ -171,6 +188,36 @@ pub struct NotifiedAlert {
     pub cause: Option<Cause>,
     /// How often it came back.
     pub reopened: u32,
+    /// Who works on it, if anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// Until when it is put off, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed_until: Option<Timestamp>,
+}
+
+/// The unit of a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifiedUnit {
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// Who is accountable for it, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Where that person is written to, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_email: Option<String>,
+}
+
+/// To whom an alert was carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifiedEscalation {
+    /// The step of the policy.
+    pub step: String,
+    /// To whom, in the policy's word: `analyst`, `owner`, `leadership`, ...
+    pub to: String,
 }
 
 /// The device of a notification.

@@ -8,17 +8,18 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
-use offchannel_shared::ids::ChannelName;
+use offchannel_shared::ids::AlertId;
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
 use offchannel_shared::wire::{
     GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX,
 };
 
-use super::alert::{AlertKind, Cause};
+use super::alert::{Act, ActError, AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
 use super::published::InForce;
 use super::reconcile::Reconciler;
+use super::route::Routes;
 
 /// Longest host name, in bytes (RFC 1035 allows 253, Windows 255).
 const HOSTNAME_MAX: usize = 255;
@@ -56,6 +57,9 @@ pub enum Refusal {
         /// The digest of what it carries.
         actual: Digest,
     },
+    /// What a person does to an alert makes no sense.
+    #[error(transparent)]
+    Act(#[from] ActError),
     /// More than any real device has.
     #[error("the report has {found} {what}, at most {most} are accepted")]
     TooMany {
@@ -73,8 +77,8 @@ pub enum Refusal {
 pub struct Context<'a> {
     /// The policy in force.
     pub in_force: &'a InForce,
-    /// The channels that are told of every change of an alert.
-    pub channels: &'a [ChannelName],
+    /// The channels that are told of changes of alerts.
+    pub routes: &'a Routes,
     /// The present instant.
     pub now: Timestamp,
     /// Since when this collector can be heard by agents: nobody is silent who could not speak.
@@ -226,6 +230,29 @@ pub fn retire(case: Case, context: &Context<'_>, ids: &mut dyn NewIds) -> Result
     work.close(Cause::DeviceRetired, context.now, ids);
     work.device.retired_at = Some(context.now);
     Ok(Some(work.finish()))
+}
+
+/// Takes in what a person does to an alert of a device, which may be retired. `None` if it is as wanted already.
+///
+/// # Errors
+/// [`Refusal::Act`].
+pub fn act(
+    case: Case,
+    alert: &AlertId,
+    act: &Act,
+    (by, text): (&str, Option<&str>),
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    let due = case.device.evaluate_at;
+    let mut work = Reconciler::new(case, context);
+    work.act(alert, act, by, text, ids)?;
+    let mut decision = work.finish();
+    // Nothing was judged: what else made the device due still does.
+    if decision.device.retired_at.is_none() {
+        decision.device.evaluate_at = decision.device.evaluate_at.into_iter().chain(due).min();
+    }
+    Ok((!decision.events.is_empty()).then_some(decision))
 }
 
 pub(super) fn refuse_retired(case: &Case) -> Result<(), Refusal> {

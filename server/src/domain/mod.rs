@@ -10,5 +10,6 @@ mod notify;
 pub mod published;
 mod reconcile;
 pub mod rotation;
+pub mod route;
 pub mod token;
 mod trouble;

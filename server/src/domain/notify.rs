@@ -5,7 +5,8 @@ use offchannel_shared::inventory::Inventory;
 
 use super::alert::{Alert, AlertEvent};
 use super::delivery::{
-    EVIDENCE_MAX, Evidence, Notification, NotifiedAlert, NotifiedApp, NotifiedDevice, NotifiedRule,
+    EVIDENCE_MAX, Evidence, Notification, NotifiedAlert, NotifiedApp, NotifiedDevice, NotifiedEscalation,
+    NotifiedRule,
 };
 use super::device::Device;
 use super::published::InForce;
@@ -44,6 +45,8 @@ pub(super) fn notification(
     Notification {
         action: event.action,
         at: event.at,
+        actor: event.actor.clone(),
+        note: event.text.clone(),
         alert: NotifiedAlert {
             id: alert.id.clone(),
             kind: alert.kind,
@@ -52,13 +55,20 @@ pub(super) fn notification(
             opened_at: alert.opened_at,
             cause: alert.cause,
             reopened: alert.reopened,
+            assignee: alert.assignee.clone(),
+            snoozed_until: alert.snoozed_until,
         },
-        device: NotifiedDevice {
+        device: Some(NotifiedDevice {
             id: device.id.to_string(),
             hostname: device.facts.hostname.clone(),
             platform: device.facts.platform.to_string(),
             unit: device.placement.units.first().map(ToString::to_string),
-        },
+        }),
+        unit: None,
+        escalation: event.step.as_ref().map(|step| NotifiedEscalation {
+            step: step.to_string(),
+            to: event.text.clone().unwrap_or_default(),
+        }),
         app: alert.app.as_ref().map(|id| NotifiedApp { id: id.to_string(), name: name(id.as_str()) }),
         rule: alert.rule.as_ref().map(|id| {
             let rule = in_force.policy.rule(id);

@@ -9,7 +9,7 @@ use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
 use offchannel_shared::span::Span;
 use offchannel_shared::wire::GoodbyeReason;
 
-use super::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
+use super::alert::{Act, ActError, Alert, AlertEvent, AlertKind, Cause, Terms};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::delivery::{Delivery, DeliveryState};
 use super::device::Device;
@@ -29,9 +29,16 @@ type Key = (AlertKind, Option<RuleId>, Option<AppId>);
 /// A condition that an alert stands for.
 #[derive(Debug)]
 struct Condition {
-    severity: Severity,
+    terms: Terms,
     /// Accepted by an exception: holds, but needs no alert.
     exempt: bool,
+}
+
+impl Condition {
+    /// Of something that is wrong with the device itself.
+    fn of_device(kind: AlertKind) -> Self {
+        Self { terms: Terms { severity: severity_of(kind), records_needed: false }, exempt: false }
+    }
 }
 
 /// Works on one device's case; [`Reconciler::finish`] gives what has changed.
@@ -84,7 +91,8 @@ impl<'a> Reconciler<'a> {
     pub(super) fn judge(&mut self, inventory: &Inventory, at: Timestamp, ids: &mut dyn NewIds) {
         self.judge_apps(inventory, at, ids);
         let conditions = self.device_conditions(inventory, at);
-        self.reconcile_alerts(conditions, |kind| !is_about_app(kind), at, ids);
+        self.reconcile_alerts(conditions, |kind| !kind.is_about_app(), at, ids);
+        self.pass_time(at, ids);
     }
 
     /// Puts findings and alerts about apps right for an inventory at an instant, which may lie in the past.
@@ -106,13 +114,68 @@ impl<'a> Reconciler<'a> {
         }
         self.next_change = evaluation.next_change;
         self.reconcile_findings(&evaluation.judged, at, ids);
-        self.reconcile_alerts(self.breaches(at), is_about_app, at, ids);
+        self.reconcile_alerts(self.breaches(at), AlertKind::is_about_app, at, ids);
     }
 
     /// Opens an alert about the device itself that stays until somebody resolves it.
     pub(super) fn raise(&mut self, kind: AlertKind, at: Timestamp, ids: &mut dyn NewIds) {
-        let condition = Condition { severity: severity_of(kind), exempt: false };
-        self.hold((kind, None, None), &condition, at, ids);
+        let key = (kind, None, None);
+        let terms = Condition::of_device(kind).terms;
+        let event = match self.alerts.get_mut(&key) {
+            Some(alert) => alert.happen(terms, at),
+            None => {
+                let (mut alert, event) =
+                    Alert::open(ids.alert(), self.device.id.clone(), key.clone(), terms, at);
+                alert.holds = false;
+                self.alerts.insert(key.clone(), alert);
+                Some(event)
+            }
+        };
+        self.tell(&key, event, ids);
+    }
+
+    /// Takes in what a person does to one of the device's alerts.
+    pub(super) fn act(
+        &mut self,
+        alert: &AlertId,
+        act: &Act,
+        by: &str,
+        text: Option<&str>,
+        ids: &mut dyn NewIds,
+    ) -> Result<(), ActError> {
+        let now = self.context.now;
+        let found = self.alerts.iter_mut().find(|(_, known)| known.id == *alert);
+        let (key, alert) = found.ok_or(ActError::Unknown)?;
+        let (key, events) = (key.clone(), alert.act(act, by, text, now)?);
+        for event in events {
+            self.tell(&key, Some(event), ids);
+        }
+        Ok(())
+    }
+
+    /// What time alone does to alerts: what was put off opens again, what is too old is carried to others.
+    fn pass_time(&mut self, at: Timestamp, ids: &mut dyn NewIds) {
+        let context = self.context;
+        let keys: Vec<Key> = self.alerts.keys().cloned().collect();
+        for key in keys {
+            let woken = self.alerts.get_mut(&key).and_then(|alert| alert.wake(at));
+            self.tell(&key, woken, ids);
+            for step in &context.in_force.policy.escalation {
+                let Some(alert) = self.alerts.get_mut(&key) else { continue };
+                let due = alert.escalates_at(step).is_some_and(|due| due <= at);
+                let event = if due { alert.escalate(&step.id, step.to.as_str(), at) } else { None };
+                self.tell(&key, event, ids);
+            }
+        }
+    }
+
+    /// When time alone will do something to an alert next.
+    fn next_of_alerts(&self) -> impl Iterator<Item = Timestamp> {
+        let steps = &self.context.in_force.policy.escalation;
+        self.alerts.values().flat_map(move |alert| {
+            let carried = steps.iter().filter_map(|step| alert.escalates_at(step));
+            carried.chain(alert.snoozed_until)
+        })
     }
 
     /// From when on the device counts as silent.
@@ -134,7 +197,11 @@ impl<'a> Reconciler<'a> {
         self.reconcile_findings(&[], at, ids);
         let keys: Vec<Key> = self.alerts.keys().cloned().collect();
         for key in keys {
-            self.resolve(&key, cause, at, ids);
+            // Nobody will judge the device again when the time is over for which this was put off.
+            let woken =
+                self.alerts.get_mut(&key).filter(|alert| alert.holds).and_then(|alert| alert.wake_now(at));
+            self.tell(&key, woken, ids);
+            self.cease(&key, cause, at, ids);
         }
     }
 
@@ -143,12 +210,10 @@ impl<'a> Reconciler<'a> {
         let now = self.context.now;
         let silence = self.silent_from();
         let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
-        let next = breaches
-            .chain([silence])
-            .chain(self.switched_off_from())
-            .chain(self.next_change)
-            .filter(|at| *at > now)
-            .min();
+        let alerts = self.next_of_alerts();
+        let changes =
+            breaches.chain([silence]).chain(self.switched_off_from()).chain(self.next_change).chain(alerts);
+        let next = changes.filter(|at| *at > now).min();
         self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
         let touched = &self.touched_findings;
         let findings = self.findings.into_values().filter(|f| touched.contains(&f.id)).collect();
@@ -211,7 +276,12 @@ impl<'a> Reconciler<'a> {
         let open = self.findings.values().filter(|f| f.ended_at.is_none() && f.breach_at <= at);
         let condition = |finding: &Finding| {
             let key = (finding.kind.into(), Some(finding.rule.clone()), Some(finding.app.clone()));
-            (key, Condition { severity: finding.severity, exempt: finding.exception.is_some() })
+            let rule = self.context.in_force.policy.rule(&finding.rule);
+            // What must be there is no chat in which records could be.
+            let chat = finding.kind != FindingKind::RequiredAppMissing;
+            let records_needed = chat && rule.is_some_and(|rule| rule.records_step);
+            let terms = Terms { severity: finding.severity, records_needed };
+            (key, Condition { terms, exempt: finding.exception.is_some() })
         };
         open.map(condition).collect()
     }
@@ -234,9 +304,7 @@ impl<'a> Reconciler<'a> {
             (AlertKind::ClockOff, told(AlertKind::ClockOff)),
         ];
         let holds = conditions.into_iter().filter(|(_, holds)| *holds);
-        holds
-            .map(|(kind, _)| ((kind, None, None), Condition { severity: severity_of(kind), exempt: false }))
-            .collect()
+        holds.map(|(kind, _)| ((kind, None, None), Condition::of_device(kind))).collect()
     }
 
     fn reconcile_alerts(
@@ -250,48 +318,35 @@ impl<'a> Reconciler<'a> {
         // And while copies take turns, what one of them does not have says nothing of the others: alerts about apps
         // would come and go with every report.
         let copies = self.alerts.values().any(|a| a.kind == AlertKind::DeviceCloned && a.is_active());
-        let lasts = |kind: AlertKind| kind == AlertKind::DeviceCloned || (copies && is_about_app(kind));
+        let lasts = |kind: AlertKind| kind.lasts() || (copies && kind.is_about_app());
         let concerned = |key: &&Key| concerns(key.0) && !lasts(key.0);
         let over = self.alerts.keys().filter(concerned).filter(|key| !conditions.contains_key(key));
         let over: Vec<Key> = over.cloned().collect();
         for key in &over {
-            self.resolve(key, Cause::Removed, at, ids);
+            self.cease(key, Cause::Removed, at, ids);
         }
         for (key, condition) in conditions {
             if condition.exempt {
-                self.resolve(&key, Cause::Exception, at, ids);
+                self.cease(&key, Cause::Exception, at, ids);
             } else {
-                self.hold(key, &condition, at, ids);
+                self.hold(key, condition.terms, at, ids);
             }
         }
     }
 
     /// A condition holds: its alert is to be there and active.
-    fn hold(&mut self, key: Key, condition: &Condition, at: Timestamp, ids: &mut dyn NewIds) {
+    fn hold(&mut self, key: Key, terms: Terms, at: Timestamp, ids: &mut dyn NewIds) {
         let event = match self.alerts.get_mut(&key) {
             Some(alert) => {
-                if alert.severity != condition.severity {
-                    alert.severity = condition.severity;
+                let before = alert.clone();
+                let event = alert.hold(terms, at);
+                if *alert != before {
                     self.touched_alerts.insert(alert.id.clone());
                 }
-                alert.reopen(at)
+                event
             }
             None => {
-                let alert = Alert {
-                    id: ids.alert(),
-                    device: self.device.id.clone(),
-                    kind: key.0,
-                    rule: key.1.clone(),
-                    app: key.2.clone(),
-                    severity: condition.severity,
-                    state: AlertState::Open,
-                    snoozed_until: None,
-                    opened_at: at,
-                    changed_at: at,
-                    cause: None,
-                    reopened: 0,
-                };
-                let event = alert.event(AlertAction::Opened, at);
+                let (alert, event) = Alert::open(ids.alert(), self.device.id.clone(), key.clone(), terms, at);
                 self.alerts.insert(key.clone(), alert);
                 Some(event)
             }
@@ -299,45 +354,36 @@ impl<'a> Reconciler<'a> {
         self.tell(&key, event, ids);
     }
 
-    fn resolve(&mut self, key: &Key, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
-        let event = self.alerts.get_mut(key).and_then(|alert| alert.resolve(cause, at));
+    fn cease(&mut self, key: &Key, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
+        let Some(alert) = self.alerts.get_mut(key) else { return };
+        if alert.holds {
+            self.touched_alerts.insert(alert.id.clone());
+        }
+        let event = alert.cease(cause, at);
         self.tell(key, event, ids);
     }
 
-    /// Records what happened to an alert and queues a notification for every channel.
+    /// Records what happened to an alert and queues a notification for the channels that are told.
     fn tell(&mut self, key: &Key, event: Option<AlertEvent>, ids: &mut dyn NewIds) {
         let (Some(event), Some(alert)) = (event, self.alerts.get(key)) else { return };
         self.touched_alerts.insert(alert.id.clone());
-        for channel in self.context.channels {
+        let told = self.context.routes.of(&event, alert, &self.device, self.context.now);
+        for (channel, due_at) in told {
             let notification =
                 notification(&event, alert, &self.device, &self.present, self.context.in_force);
             self.deliveries.push(Delivery {
                 id: ids.delivery(),
-                channel: channel.clone(),
+                channel,
                 alert: alert.id.clone(),
                 notification,
                 created_at: self.context.now,
-                due_at: self.context.now,
+                due_at,
                 attempts: 0,
                 state: DeliveryState::Pending,
                 last_error: None,
             });
         }
         self.events.push(event);
-    }
-}
-
-fn is_about_app(kind: AlertKind) -> bool {
-    match kind {
-        AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => true,
-        AlertKind::DeviceSilent
-        | AlertKind::AgentUninstalled
-        | AlertKind::AgentStopped
-        | AlertKind::AgentTampered
-        | AlertKind::DeviceCloned
-        | AlertKind::PolicyRefused
-        | AlertKind::SourceUnreadable
-        | AlertKind::ClockOff => false,
     }
 }
 

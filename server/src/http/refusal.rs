@@ -129,6 +129,8 @@ impl From<ServiceError> for Refusal {
                     ingest::Refusal::DigestMismatch { .. } => {
                         (StatusCode::UNPROCESSABLE_ENTITY, codes::DIGEST_MISMATCH)
                     }
+                    // No agent does anything to an alert.
+                    ingest::Refusal::Act(_) => (StatusCode::UNPROCESSABLE_ENTITY, codes::MALFORMED),
                     ingest::Refusal::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, codes::TOO_LARGE),
                 };
                 Self::new(status, code, refusal.to_string())

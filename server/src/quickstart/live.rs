@@ -75,7 +75,15 @@ async fn print(
     let what = match event.action {
         AlertAction::Opened => "ALERT   ",
         AlertAction::Reopened => "REOPENED",
+        AlertAction::Ceased => "CEASED  ",
         AlertAction::Resolved => "RESOLVED",
+        AlertAction::Acknowledged => "TAKEN UP",
+        AlertAction::Snoozed => "SNOOZED ",
+        AlertAction::Woke => "WOKE    ",
+        AlertAction::Assigned => "ASSIGNED",
+        AlertAction::Noted => "NOTED   ",
+        AlertAction::Recorded => "RECORDED",
+        AlertAction::Escalated => "CARRIED ",
     };
     let in_force = service.in_force()?;
     let app = alert.app.as_ref().map(|app| app_name(&in_force.catalogue, app.as_str()));
@@ -95,7 +103,7 @@ async fn print(
         .map(|s| format!("{} {} {}", s.source, s.identifier, s.version.as_deref().unwrap_or("")))
         .map(|place| printable(place.trim_end()))
         .collect();
-    if event.action != AlertAction::Resolved && !places.is_empty() {
+    if matches!(event.action, AlertAction::Opened | AlertAction::Reopened) && !places.is_empty() {
         line += &format!(": {}", places.join(", "));
     }
     if alert.reopened > 0 && event.action == AlertAction::Reopened {

@@ -213,13 +213,13 @@ impl Service {
         + 'static,
     ) -> Result<Option<Box<Decision>>, ServiceError> {
         let in_force = self.in_force()?;
-        let channels = self.0.channels.clone();
+        let routes = Arc::clone(&self.0.routes);
         let seed = random::bytes::<32>()?;
         let now: Timestamp = self.now();
         let serving_since = self.0.started_at;
         let judge: Box<Judge> = Box::new(judge);
         let decide = Decide(Arc::new(move |case| {
-            let context = Context { in_force: &in_force, channels: &channels, now, serving_since };
+            let context = Context { in_force: &in_force, routes: &routes, now, serving_since };
             judge(case, &context, &mut DerivedIds::new(seed))
         }));
         let outcome = self.0.store.decide(id, decide).await;

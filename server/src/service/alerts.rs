@@ -2,9 +2,11 @@
 
 use offchannel_shared::ids::{AlertId, DeliveryId};
 
+use super::background::DerivedIds;
 use super::{Service, ServiceError};
-use crate::domain::alert::{Alert, AlertEvent};
+use crate::domain::alert::{Act, Alert, AlertEvent};
 use crate::domain::delivery::Delivery;
+use crate::domain::ingest::{self, Context};
 use crate::store::{AlertFilter, AlertRecord, DeliveryFilter, RecordedEvent, StoreError};
 
 /// An alert with the names that people know.
@@ -36,6 +38,27 @@ impl Service {
         let missing = || StoreError::NotFound { what: "alert", id: id.to_string() };
         let (record, history) = self.0.store.alert(id).await?.ok_or_else(missing)?;
         Ok((self.alert_view(record), history))
+    }
+
+    /// Takes in what a person does to an alert; returns its history entries, none if it is as wanted already.
+    ///
+    /// # Errors
+    /// [`ServiceError::Refused`] with why it makes no sense, [`ServiceError::Store`], also if there is no such alert.
+    pub async fn act_on_alert(
+        &self,
+        id: &AlertId,
+        act: Act,
+        by: &str,
+        text: Option<&str>,
+    ) -> Result<Vec<AlertEvent>, ServiceError> {
+        let missing = || StoreError::NotFound { what: "alert", id: id.to_string() };
+        let (record, _) = self.0.store.alert(id).await?.ok_or_else(missing)?;
+        let (id, by, text) = (id.clone(), by.to_owned(), text.map(str::to_owned));
+        let judge = move |case, context: &Context<'_>, ids: &mut DerivedIds| {
+            ingest::act(case, &id, &act, (&by, text.as_deref()), context, ids)
+        };
+        let decided = self.decide(&record.alert.device, judge).await?;
+        Ok(decided.map(|decision| decision.events).unwrap_or_default())
     }
 
     /// The history of all alerts after a place in it, oldest first, at most `limit`.

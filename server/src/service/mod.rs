@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{ChannelName, DeviceId};
+use offchannel_shared::ids::DeviceId;
 use offchannel_shared::policy::Problems;
 use offchannel_shared::signing::SigningKey;
 use tokio::sync::{Mutex, watch};
@@ -29,6 +29,7 @@ pub use tokens::{NewToken, TokenRequest};
 use crate::clock::Clock;
 use crate::domain::ingest::Refusal;
 use crate::domain::published::InForce;
+use crate::domain::route::Routes;
 use crate::domain::token::TokenError;
 use crate::random::RandomError;
 use crate::store::{Store, StoreError};
@@ -87,7 +88,7 @@ struct Inner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     signing_key: SigningKey,
-    channels: Vec<ChannelName>,
+    routes: Arc<Routes>,
     in_force: RwLock<Option<Arc<InForce>>>,
     devices: cache::DeviceCache,
     bundles: cache::BundleCache,
@@ -111,7 +112,7 @@ impl Service {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         signing_key: SigningKey,
-        channels: Vec<ChannelName>,
+        routes: Routes,
     ) -> Result<Self, ServiceError> {
         let started_at = clock.now();
         let announced = AtomicU64::new(store.announced());
@@ -119,7 +120,7 @@ impl Service {
             store,
             clock,
             signing_key,
-            channels,
+            routes: Arc::new(routes),
             in_force: RwLock::new(None),
             devices: cache::DeviceCache::default(),
             bundles: cache::BundleCache::default(),

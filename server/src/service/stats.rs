@@ -50,6 +50,14 @@ impl Counters {
             match event.action {
                 AlertAction::Opened | AlertAction::Reopened => count(&self.alerts_opened),
                 AlertAction::Resolved => count(&self.alerts_resolved),
+                AlertAction::Ceased
+                | AlertAction::Acknowledged
+                | AlertAction::Snoozed
+                | AlertAction::Woke
+                | AlertAction::Assigned
+                | AlertAction::Noted
+                | AlertAction::Recorded
+                | AlertAction::Escalated => {}
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Alerts and their history. They are written by [`super::DeviceStore::decide`].
 
 use async_trait::async_trait;
-use offchannel_shared::ids::{AlertId, DeviceId};
+use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
 
 use super::StoreError;
-use crate::domain::alert::{Alert, AlertEvent, AlertState};
+use crate::domain::alert::{Alert, AlertEvent, AlertKind, AlertState};
 
 /// Which alerts are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +13,14 @@ pub struct AlertFilter {
     pub states: Vec<AlertState>,
     /// Only of this device.
     pub device: Option<DeviceId>,
+    /// Only of these kinds; of all if empty.
+    pub kinds: Vec<AlertKind>,
+    /// Only about this app.
+    pub app: Option<AppId>,
+    /// Only of this rule.
+    pub rule: Option<RuleId>,
+    /// Only those that this person works on.
+    pub assignee: Option<String>,
     /// At most so many; 0 for all.
     pub limit: u32,
 }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use offchannel_server::domain::alert::AlertState::{self, Acknowledged, Open, Resolved, Snoozed};
-use offchannel_server::domain::alert::Cause;
+use offchannel_server::domain::alert::{Act, Alert, AlertEvent, AlertKind, Cause, Records};
 use offchannel_server::domain::case::Decision;
 use offchannel_server::store::{AlertFilter, RecordedEvent, Store};
-use offchannel_shared::ids::AlertId;
+use offchannel_shared::ids::{AlertId, AppId, RuleId, StepId};
 use tokio::task::JoinSet;
 
-use super::fixtures::{alert, alerted, at, commit, enrolled, id, nothing, opened};
+use super::fixtures::{alert, alerted, at, commit, enrolled, id, nothing, opened, terms};
 use super::{Behaviour, behaviour};
 
 pub fn all() -> Vec<Behaviour> {
     vec![
         behaviour("alerts are listed the last changed first, filtered and limited", listed),
+        behaviour("alerts are filtered by kind, app, rule and who works on them", filtered),
         behaviour("an alert is read with its history", history),
         behaviour("the history has one order that only grows", sequence),
         behaviour("what is not there is not found", missing),
@@ -39,7 +40,8 @@ async fn listed(store: Arc<dyn Store>) {
         .await;
     }
     let list = async |states: &[AlertState], device: Option<u64>, limit| {
-        let filter = AlertFilter { states: states.to_vec(), device: device.map(id), limit };
+        let filter =
+            AlertFilter { states: states.to_vec(), device: device.map(id), limit, ..AlertFilter::default() };
         let found = store.alerts(filter).await.unwrap();
         found.into_iter().map(|record| record.alert.id).collect::<Vec<AlertId>>()
     };
@@ -63,10 +65,15 @@ async fn history(store: Arc<dyn Store>) {
         let decision = commit(&store, &id(1), move |mut case| {
             let alert = &mut case.alerts[0];
             let event = match step % 2 {
-                0 => alert.resolve(Cause::FalsePositive, at(100 + step)),
-                _ => alert.reopen(at(100 + step)),
+                0 => alert.cease(Cause::Exception, at(100 + step)),
+                _ => alert.hold(terms(alert), at(100 + step)),
             };
-            Decision { events: event.into_iter().collect(), alerts: case.alerts, ..nothing(case.device) }
+            let mut events: Vec<_> = event.into_iter().collect();
+            if step == 3 {
+                alert.records_needed = true;
+                events.extend(done_by_people(alert));
+            }
+            Decision { events, alerts: case.alerts, ..nothing(case.device) }
         })
         .await;
         events.extend(decision.events);
@@ -74,6 +81,51 @@ async fn history(store: Arc<dyn Store>) {
     }
     let (record, found) = store.alert(&id(1)).await.unwrap().unwrap();
     assert_eq!((record.alert, found), (expected, events));
+}
+
+/// Everything that leaves something in a column.
+fn done_by_people(alert: &mut Alert) -> Vec<AlertEvent> {
+    let step = StepId::new("owner").unwrap();
+    let mut events: Vec<_> = alert.escalate(&step, "owner", at(110)).into_iter().collect();
+    let acts = [
+        (Act::Snooze { until: at(500) }, None),
+        (Act::Assign { to: Some("ada".to_owned()) }, Some("she knows the team")),
+        (Act::Note, Some("called; \u{202e}no answer\n'); --")),
+        (Act::Record(Records::Copied), Some("case 17")),
+    ];
+    for (act, text) in acts {
+        events.extend(alert.act(&act, "grace", text, at(111)).unwrap());
+    }
+    events
+}
+
+async fn filtered(store: Arc<dyn Store>) {
+    enrolled(&store, 1).await;
+    commit(&store, &id(1), move |case| {
+        let mut alerts = vec![alert(&case.device.id, 1, "telegram"), alert(&case.device.id, 2, "signal")];
+        alerts[1].assignee = Some("ada".to_owned());
+        let mut silent = alert(&case.device.id, 3, "viber");
+        (silent.kind, silent.rule, silent.app) = (AlertKind::DeviceSilent, None, None);
+        alerts.push(silent);
+        Decision { alerts, ..nothing(case.device) }
+    })
+    .await;
+    let list = async |filter: AlertFilter| {
+        let found = store.alerts(filter).await.unwrap();
+        found.into_iter().map(|record| record.alert.id).collect::<Vec<AlertId>>()
+    };
+    let any = AlertFilter::default();
+    let silent = AlertFilter { kinds: vec![AlertKind::DeviceSilent], ..any.clone() };
+    assert_eq!(list(silent.clone()).await, [id(3)]);
+    let both = AlertFilter { kinds: vec![AlertKind::DeviceSilent, AlertKind::ProhibitedApp], ..any.clone() };
+    assert_eq!(list(both).await, [id(1), id(2), id(3)]);
+    let app = AlertFilter { app: Some(AppId::new("telegram").unwrap()), ..any.clone() };
+    assert_eq!(list(app).await, [id(1)]);
+    let rule = AlertFilter { rule: Some(RuleId::new("no-consumer-messaging").unwrap()), ..any.clone() };
+    assert_eq!(list(rule).await, [id(1), id(2)]);
+    let assignee = AlertFilter { assignee: Some("ada".to_owned()), ..any };
+    assert_eq!(list(assignee.clone()).await, [id(2)]);
+    assert_eq!(list(AlertFilter { kinds: silent.kinds, limit: 5, ..assignee }).await, []);
 }
 
 async fn sequence(store: Arc<dyn Store>) {

@@ -1,9 +1,12 @@
 //! Plain things to store. The same number gives the same thing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use offchannel_server::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, COLLECTOR};
+use offchannel_server::domain::alert::{
+    Alert, AlertAction, AlertEvent, AlertKind, AlertState, COLLECTOR, Terms,
+};
 use offchannel_server::domain::case::{Case, Decision, SightingChange};
 use offchannel_server::domain::delivery::{
     Delivery, DeliveryState, Notification, NotifiedAlert, NotifiedDevice,
@@ -149,12 +152,23 @@ pub fn alert(device: &DeviceId, number: u64, name: &str) -> Alert {
         app: Some(app(name)),
         severity: Severity::High,
         state: AlertState::Open,
+        holds: true,
         snoozed_until: None,
+        assignee: None,
+        records_needed: false,
+        records: None,
         opened_at: at(60),
+        active_since: at(60),
         changed_at: at(60),
         cause: None,
         reopened: 0,
+        escalated: BTreeSet::new(),
     }
+}
+
+/// How its condition is to be dealt with.
+pub fn terms(alert: &Alert) -> Terms {
+    Terms { severity: alert.severity, records_needed: alert.records_needed }
 }
 
 pub fn opened(alert: &Alert) -> AlertEvent {
@@ -164,6 +178,10 @@ pub fn opened(alert: &Alert) -> AlertEvent {
         action: AlertAction::Opened,
         actor: COLLECTOR.to_owned(),
         cause: None,
+        until: None,
+        records: None,
+        step: None,
+        text: None,
     }
 }
 
@@ -175,6 +193,8 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
         notification: Notification {
             action: AlertAction::Opened,
             at: alert.changed_at,
+            actor: "collector".to_owned(),
+            note: None,
             alert: NotifiedAlert {
                 id: alert.id.clone(),
                 kind: alert.kind,
@@ -183,15 +203,19 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
                 opened_at: alert.opened_at,
                 cause: alert.cause,
                 reopened: alert.reopened,
+                assignee: None,
+                snoozed_until: None,
             },
-            device: NotifiedDevice {
+            device: Some(NotifiedDevice {
                 id: alert.device.to_string(),
                 hostname: "host".to_owned(),
                 platform: "linux".to_owned(),
                 unit: None,
-            },
+            }),
             app: None,
             rule: None,
+            unit: None,
+            escalation: None,
             evidence: Vec::new(),
             troubles: Vec::new(),
         },

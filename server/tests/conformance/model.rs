@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 use super::fixtures::{
     alert, at, change, channel, deciding, delivery, device, finding, id, nothing, opened, policy, presented,
-    report, token,
+    report, terms, token,
 };
 
 const APPS: [&str; 3] = ["signal", "telegram", "whatsapp"];
@@ -136,8 +136,8 @@ fn decide(case: Case, number: u64, plan: &Plan) -> Decision {
         let mut changed = known.cloned().unwrap_or_else(|| alert(&device.id, number * 10 + bit as u64, name));
         let event = match known.map(|alert| alert.state) {
             None => Some(opened(&changed)),
-            Some(AlertState::Resolved) => changed.reopen(at(plan.now)),
-            Some(_) => changed.resolve(Cause::Removed, at(plan.now)),
+            Some(AlertState::Resolved) => changed.hold(terms(&changed), at(plan.now)),
+            Some(_) => changed.cease(Cause::Removed, at(plan.now)),
         };
         decision.events.extend(event);
         for queued in 0..plan.deliveries {

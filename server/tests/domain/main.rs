@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod copies;
+mod people;
 mod rotation;
+mod routes;
 mod stopped;
 mod world;
 

@@ -8,6 +8,7 @@ use offchannel_server::domain::case::{Case, Decision, NewIds};
 use offchannel_server::domain::device::{Device, Status};
 use offchannel_server::domain::ingest::{self, Context, Refusal};
 use offchannel_server::domain::published::InForce;
+use offchannel_server::domain::route::Routes;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
 use offchannel_shared::digest::Digest;
@@ -53,7 +54,7 @@ impl NewIds for Ids {
 /// A device whose decisions are kept as a store keeps them.
 pub struct World {
     pub in_force: InForce,
-    pub channels: Vec<ChannelName>,
+    pub routes: Routes,
     pub case: Case,
     ids: Ids,
     pub revision: u64,
@@ -115,7 +116,7 @@ impl World {
                 policy: parse(policy).unwrap_or_else(|error| panic!("{error}")).policy,
                 catalogue: Catalogue::built_in(),
             },
-            channels: vec![ChannelName::new("siem").unwrap()],
+            routes: Routes::new(&[ChannelName::new("siem").unwrap()], Vec::new()),
             case: Case { device, findings: Vec::new(), alerts: Vec::new() },
             ids: Ids(0),
             revision: 0,
@@ -153,7 +154,7 @@ impl World {
     ) -> Result<Option<Decision>, Refusal> {
         let context = Context {
             in_force: &self.in_force,
-            channels: &self.channels,
+            routes: &self.routes,
             now: at(minute),
             serving_since: self.serving_since,
         };

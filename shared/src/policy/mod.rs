@@ -4,6 +4,7 @@
 //! `required` rules stand apart. Nothing about which app is good or bad is built in.
 
 mod bundle;
+mod escalation;
 mod evaluate;
 mod notice;
 mod parse;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use bundle::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, BundleError};
+pub use escalation::Step;
 pub use evaluate::{Breach, Evaluation, Exception, Judged, Subject, UNREVIEWED_RULE, evaluate};
 pub use notice::{LANGUAGES_MAX, NOTICE_MAX, Notice, Show, TITLE_MAX, Texts};
 pub use parse::{Parsed, parse};
@@ -145,6 +147,9 @@ pub struct Policy {
     pub notice: Notice,
     /// The rules, in the order that decides.
     pub rules: Vec<Rule>,
+    /// To whom alerts are carried that get old. Agents do not get them.
+    #[serde(skip)]
+    pub escalation: Vec<Step>,
     /// The organisation's own catalogue entries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apps: BTreeMap<AppId, Entry>,

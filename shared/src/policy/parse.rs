@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::escalation::read_steps;
 use super::notice::{NOTICE_MAX, Notice};
 use super::parse_notice::{read_notice, read_texts};
 use super::problem::{Level, Problem, Problems};
@@ -98,9 +99,19 @@ fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Opti
     if rules.is_empty() && report.problems.is_empty() {
         report.warning(0..0, "rule", "the policy has no rules: every device complies with it");
     }
+    let escalation = read_steps(report, &mut keys, &rules);
     keys.finish(report);
-    let name = name?;
-    Some(Policy { schema: POLICY_SCHEMA, name, stale_after, check_in_every, unreviewed, notice, rules, apps })
+    Some(Policy {
+        schema: POLICY_SCHEMA,
+        name: name?,
+        stale_after,
+        check_in_every,
+        unreviewed,
+        notice,
+        rules,
+        escalation,
+        apps,
+    })
 }
 
 fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {

@@ -60,7 +60,9 @@ impl<'t, 'i> Keys<'t, 'i> {
 
     /// The value of an optional key.
     pub(super) fn take(&mut self, key: &'static str) -> Option<&'t Value<'i>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.table.iter().find(|(name, _)| name.get_ref().as_ref() == key).map(|(_, value)| value)
     }
 

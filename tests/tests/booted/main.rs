@@ -227,8 +227,15 @@ fn removed(life: &Life<'_>, before: &BTreeSet<String>) {
     assert_eq!(life.0.run(&["systemctl", "cat", AGENT]).code, 1);
     life.0.must(&["dpkg", "--purge", "offchannel-server"]);
     // What the system itself keeps of having run and of accounts, and what is this test's.
-    let kept =
-        ["/var/lib/systemd/", "/var/log/", "/run/", "/etc/subgid-", "/etc/subuid-", "/tmp/systemd-private-"];
+    let kept = [
+        "/var/lib/systemd/",
+        "/var/log/",
+        "/run/",
+        "/etc/subgid-",
+        "/etc/subuid-",
+        "/tmp/systemd-private-",
+        "/var/tmp/systemd-private-",
+    ];
     let own = ["offchannel-test", "/etc/offchannel/policy.toml"];
     let unknown = |path: &&String| {
         let of_system = !path.contains("offchannel") && kept.iter().any(|start| path.starts_with(start));

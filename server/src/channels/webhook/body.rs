@@ -57,7 +57,15 @@ fn kind(action: AlertAction) -> &'static str {
     match action {
         AlertAction::Opened => "alert.opened",
         AlertAction::Reopened => "alert.reopened",
+        AlertAction::Ceased => "alert.ceased",
         AlertAction::Resolved => "alert.resolved",
+        AlertAction::Acknowledged => "alert.acknowledged",
+        AlertAction::Snoozed => "alert.snoozed",
+        AlertAction::Woke => "alert.woke",
+        AlertAction::Assigned => "alert.assigned",
+        AlertAction::Noted => "alert.noted",
+        AlertAction::Recorded => "alert.recorded",
+        AlertAction::Escalated => "alert.escalated",
     }
 }
 
@@ -94,6 +102,8 @@ mod tests {
         Notification {
             action: AlertAction::Reopened,
             at,
+            actor: "collector".to_owned(),
+            note: None,
             alert: NotifiedAlert {
                 id: AlertId::from_random([1; 16]),
                 kind: AlertKind::ProhibitedApp,
@@ -102,15 +112,19 @@ mod tests {
                 opened_at: at,
                 cause: None,
                 reopened: 1,
+                assignee: None,
+                snoozed_until: None,
             },
-            device: NotifiedDevice {
+            device: Some(NotifiedDevice {
                 id: "dev_1".to_owned(),
                 hostname: hostname.to_owned(),
                 platform: "linux".to_owned(),
                 unit: None,
-            },
+            }),
             app: Some(NotifiedApp { id: "telegram".to_owned(), name: "Telegram".to_owned() }),
             rule: None,
+            unit: None,
+            escalation: None,
             evidence: vec![
                 Evidence {
                     source: "dpkg".to_owned(),

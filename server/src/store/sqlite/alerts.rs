@@ -2,24 +2,30 @@
 
 use offchannel_shared::ids::{AlertId, DeviceId};
 use offchannel_shared::policy::Severity;
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{
-    instant, maybe_instant, maybe_micros, maybe_word, micros, text, text_or_empty, to_json, unsigned, word,
+    instant, json, maybe_instant, maybe_micros, maybe_text, maybe_word, micros, text, text_or_empty, to_json,
+    unsigned, word,
 };
 use super::failure::Failure;
-use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause};
+use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
 use crate::store::{AlertFilter, AlertRecord, RecordedEvent};
 
 /// The columns that [`alert`] reads, and the host name.
 const SELECT: &str = "SELECT l.id, l.device_id, l.kind, l.rule, l.app, l.severity, l.state, l.snoozed_until,
-    l.opened_at, l.changed_at, l.cause, l.reopened, d.hostname
+    l.opened_at, l.changed_at, l.cause, l.reopened, l.holds, l.assignee, l.records_needed, l.records, l.active_since,
+    l.escalated, d.hostname
     FROM alerts l JOIN devices d ON d.id = l.device_id";
+/// The columns that [`event`] reads.
+const EVENT: &str = "sequence, alert_id, at, action, actor, cause, until, records, step, text";
 
 /// All alerts of a device.
 pub(super) fn of_device(c: &Connection, device: &DeviceId) -> Result<Vec<Alert>, Failure> {
     let mut query = c.prepare_cached(
-        "SELECT id, device_id, kind, rule, app, severity, state, snoozed_until, opened_at, changed_at, cause, reopened
+        "SELECT id, device_id, kind, rule, app, severity, state, snoozed_until, opened_at, changed_at, cause, reopened,
+            holds, assignee, records_needed, records, active_since, escalated
         FROM alerts WHERE device_id = ?1 ORDER BY kind, rule, app",
     )?;
     let alerts = query.query_map([device.as_str()], alert)?;
@@ -38,11 +44,34 @@ pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertReco
     } else {
         sql.push_str(" AND ?2 IS NULL");
     }
+    for (wanted, condition) in [
+        (!filter.kinds.is_empty(), " AND l.kind IN (SELECT value FROM json_each(?4))"),
+        (filter.app.is_some(), " AND l.app = ?5"),
+        (filter.rule.is_some(), " AND l.rule = ?6"),
+        (filter.assignee.is_some(), " AND l.assignee = ?7"),
+    ] {
+        if wanted {
+            sql.push_str(condition);
+        }
+    }
     sql.push_str(" ORDER BY l.changed_at DESC, l.id LIMIT ?3");
-    let states = (!filter.states.is_empty()).then(|| to_json(&filter.states)).transpose()?;
-    let device = filter.device.as_ref().map(DeviceId::as_str);
     let mut query = c.prepare_cached(&sql)?;
-    let alerts = query.query_map(params![states, device, at_most(filter.limit)], record)?;
+    let values: [(&str, Option<Value>); 7] = [
+        ("?1", (!filter.states.is_empty()).then(|| to_json(&filter.states)).transpose()?.map(Value::from)),
+        ("?2", filter.device.as_ref().map(|device| device.to_string().into())),
+        ("?3", Some(at_most(filter.limit).into())),
+        ("?4", (!filter.kinds.is_empty()).then(|| to_json(&filter.kinds)).transpose()?.map(Value::from)),
+        ("?5", filter.app.as_ref().map(|app| app.to_string().into())),
+        ("?6", filter.rule.as_ref().map(|rule| rule.to_string().into())),
+        ("?7", filter.assignee.clone().map(Value::from)),
+    ];
+    // Only those that the statement has: SQLite refuses the others.
+    for (name, value) in values {
+        if let Some(index) = query.parameter_index(name)? {
+            query.raw_bind_parameter(index, value.unwrap_or(Value::Null))?;
+        }
+    }
+    let alerts = query.raw_query().mapped(record);
     Ok(alerts.collect::<Result<_, _>>()?)
 }
 
@@ -55,19 +84,16 @@ pub(super) fn at_most(limit: u32) -> i64 {
 pub(super) fn load(c: &Connection, id: &AlertId) -> Result<Option<(AlertRecord, Vec<AlertEvent>)>, Failure> {
     let mut query = c.prepare_cached(&format!("{SELECT} WHERE l.id = ?1"))?;
     let Some(record) = query.query_row([id.as_str()], record).optional()? else { return Ok(None) };
-    let mut query = c.prepare_cached(
-        "SELECT sequence, alert_id, at, action, actor, cause FROM alert_events WHERE alert_id = ?1 ORDER BY sequence",
-    )?;
+    let sql = format!("SELECT {EVENT} FROM alert_events WHERE alert_id = ?1 ORDER BY sequence");
+    let mut query = c.prepare_cached(&sql)?;
     let events = query.query_map([id.as_str()], |row| event(row).map(|recorded| recorded.event))?;
     Ok(Some((record, events.collect::<Result<_, _>>()?)))
 }
 
 /// The history after a place in it.
 pub(super) fn events(c: &Connection, after: u64, limit: u32) -> Result<Vec<RecordedEvent>, Failure> {
-    let mut query = c.prepare_cached(
-        "SELECT sequence, alert_id, at, action, actor, cause FROM alert_events
-        WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-    )?;
+    let sql = format!("SELECT {EVENT} FROM alert_events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2");
+    let mut query = c.prepare_cached(&sql)?;
     let after = i64::try_from(after).unwrap_or(i64::MAX);
     let events = query.query_map(params![after, limit], event)?;
     Ok(events.collect::<Result<_, _>>()?)
@@ -87,11 +113,17 @@ fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
         changed_at: instant(row, 9)?,
         cause: maybe_word(row, 10, &Cause::ALL, Cause::as_str)?,
         reopened: row.get(11)?,
+        holds: row.get(12)?,
+        assignee: row.get(13)?,
+        records_needed: row.get(14)?,
+        records: maybe_word(row, 15, &Records::ALL, Records::as_str)?,
+        active_since: instant(row, 16)?,
+        escalated: json(row, 17)?,
     })
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<AlertRecord> {
-    Ok(AlertRecord { alert: alert(row)?, hostname: row.get(12)? })
+    Ok(AlertRecord { alert: alert(row)?, hostname: row.get(18)? })
 }
 
 fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
@@ -101,6 +133,10 @@ fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
         action: word(row, 3, &AlertAction::ALL, AlertAction::as_str)?,
         actor: row.get(4)?,
         cause: maybe_word(row, 5, &Cause::ALL, Cause::as_str)?,
+        until: maybe_instant(row, 6)?,
+        records: maybe_word(row, 7, &Records::ALL, Records::as_str)?,
+        step: maybe_text(row, 8)?,
+        text: row.get(9)?,
     };
     Ok(RecordedEvent { sequence: unsigned(row, 0)?, event })
 }
@@ -112,11 +148,13 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
     }
     let mut statement = c.prepare_cached(
         "INSERT INTO alerts (device_id, kind, rule, app, id, severity, state, snoozed_until, opened_at, changed_at,
-            cause, reopened)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+            cause, reopened, holds, assignee, records_needed, records, active_since, escalated)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
         ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, state = excluded.state,
             snoozed_until = excluded.snoozed_until, opened_at = excluded.opened_at,
-            changed_at = excluded.changed_at, cause = excluded.cause, reopened = excluded.reopened",
+            changed_at = excluded.changed_at, cause = excluded.cause, reopened = excluded.reopened,
+            holds = excluded.holds, assignee = excluded.assignee, records_needed = excluded.records_needed,
+            records = excluded.records, active_since = excluded.active_since, escalated = excluded.escalated",
     )?;
     for alert in alerts {
         statement.execute(params![
@@ -132,6 +170,12 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
             micros(alert.changed_at),
             alert.cause.map(Cause::as_str),
             alert.reopened,
+            alert.holds,
+            alert.assignee,
+            alert.records_needed,
+            alert.records.map(Records::as_str),
+            micros(alert.active_since),
+            to_json(&alert.escalated)?,
         ])?;
     }
     Ok(())
@@ -143,8 +187,8 @@ pub(super) fn append(c: &Connection, events: &[AlertEvent]) -> Result<(), Failur
         return Ok(());
     }
     let mut statement = c.prepare_cached(
-        "INSERT INTO alert_events (sequence, alert_id, at, action, actor, cause)
-        VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM alert_events), ?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO alert_events (sequence, alert_id, at, action, actor, cause, until, records, step, text)
+        VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM alert_events), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     for event in events {
         statement.execute(params![
@@ -153,6 +197,10 @@ pub(super) fn append(c: &Connection, events: &[AlertEvent]) -> Result<(), Failur
             event.action.as_str(),
             event.actor,
             event.cause.map(Cause::as_str),
+            maybe_micros(event.until),
+            event.records.map(Records::as_str),
+            event.step.as_ref().map(|step| step.as_str()),
+            event.text,
         ])?;
     }
     Ok(())

@@ -1,15 +1,21 @@
 //! Alerts: the cases that the security team works on. One for each device, kind, rule and app.
 //!
 //! An alert opens when a condition holds, resolves when it does not, and reopens by itself when it
-//! holds again; it counts how often. People acknowledge and snooze, which only time and the
-//! condition itself undo.
+//! holds again; it counts how often. [`life`] is what the facts and time do to an alert, [`acts`] what people do.
 
+mod acts;
+mod life;
+
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
+use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId};
 use offchannel_shared::policy::Severity;
 use serde::{Deserialize, Serialize};
+
+pub use acts::{Act, ActError, NAME_MAX, SNOOZE_MAX, TEXT_MAX};
+pub use life::Terms;
 
 use super::finding::FindingKind;
 
@@ -72,6 +78,26 @@ impl AlertKind {
             Self::SourceUnreadable => "source-unreadable",
             Self::ClockOff => "clock-off",
         }
+    }
+
+    /// Whether it is about an app, and not about the device itself.
+    pub const fn is_about_app(self) -> bool {
+        match self {
+            Self::ProhibitedApp | Self::UnreviewedApp | Self::RequiredAppMissing => true,
+            Self::DeviceSilent
+            | Self::AgentUninstalled
+            | Self::AgentStopped
+            | Self::AgentTampered
+            | Self::DeviceCloned
+            | Self::PolicyRefused
+            | Self::SourceUnreadable
+            | Self::ClockOff => false,
+        }
+    }
+
+    /// Whether only a person can say that it is over, because no later report proves it.
+    pub const fn lasts(self) -> bool {
+        matches!(self, Self::DeviceCloned)
     }
 }
 
@@ -155,6 +181,35 @@ impl Cause {
     }
 }
 
+/// What became of the business records of a chat that is not permitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Records {
+    /// They were copied to the records system.
+    Copied,
+    /// There were none.
+    None,
+}
+
+impl Records {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Copied, Self::None];
+
+    /// The name used in lists, webhooks and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
@@ -172,16 +227,29 @@ pub struct Alert {
     pub severity: Severity,
     /// Where it stands.
     pub state: AlertState,
+    /// Whether what it is about is the case, as of the last judgement. One that a person resolved meanwhile stays
+    /// resolved until it was not the case in between.
+    pub holds: bool,
     /// Until when it is put off, if it is.
     pub snoozed_until: Option<Timestamp>,
+    /// Who works on it, if anybody.
+    pub assignee: Option<String>,
+    /// Whether it may close only with a statement about business records.
+    pub records_needed: bool,
+    /// What was stated of them since it last opened, if anything.
+    pub records: Option<Records>,
     /// When it opened for the first time.
     pub opened_at: Timestamp,
+    /// When it opened or reopened last; from then on its age counts.
+    pub active_since: Timestamp,
     /// When its state last changed.
     pub changed_at: Timestamp,
-    /// Why it was resolved, if it is.
+    /// Why it was resolved, if it is, or why it will be when business records were seen to.
     pub cause: Option<Cause>,
     /// How often it came back.
     pub reopened: u32,
+    /// The steps of escalation that were taken since it last opened.
+    pub escalated: BTreeSet<StepId>,
 }
 
 /// What happened to an alert.
@@ -192,20 +260,56 @@ pub enum AlertAction {
     Opened,
     /// It came back.
     Reopened,
+    /// What it is about is over, but business records are to be seen to before it can close.
+    Ceased,
     /// It was resolved.
     Resolved,
+    /// Somebody has taken it up.
+    Acknowledged,
+    /// It was put off until an instant.
+    Snoozed,
+    /// The time for which it was put off is over.
+    Woke,
+    /// It was given to somebody, or to nobody.
+    Assigned,
+    /// Somebody wrote something down.
+    Noted,
+    /// Somebody stated what became of the business records.
+    Recorded,
+    /// It was carried to others: it is too old, or there are too many.
+    Escalated,
 }
 
 impl AlertAction {
     /// All actions.
-    pub const ALL: [Self; 3] = [Self::Opened, Self::Reopened, Self::Resolved];
+    pub const ALL: [Self; 11] = [
+        Self::Opened,
+        Self::Reopened,
+        Self::Ceased,
+        Self::Resolved,
+        Self::Acknowledged,
+        Self::Snoozed,
+        Self::Woke,
+        Self::Assigned,
+        Self::Noted,
+        Self::Recorded,
+        Self::Escalated,
+    ];
 
     /// The name used in histories and webhooks.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
             Self::Reopened => "reopened",
+            Self::Ceased => "ceased",
             Self::Resolved => "resolved",
+            Self::Acknowledged => "acknowledged",
+            Self::Snoozed => "snoozed",
+            Self::Woke => "woke",
+            Self::Assigned => "assigned",
+            Self::Noted => "noted",
+            Self::Recorded => "recorded",
+            Self::Escalated => "escalated",
         }
     }
 }
@@ -225,47 +329,19 @@ pub struct AlertEvent {
     pub at: Timestamp,
     /// What happened.
     pub action: AlertAction,
-    /// Who did it; `collector` where nobody but the facts did.
+    /// Who did it; `collector` where nobody but the facts and time did.
     pub actor: String,
-    /// Why it was resolved, if it was.
+    /// Why it was resolved, if it was, or will be.
     pub cause: Option<Cause>,
+    /// Until when it was put off, if it was.
+    pub until: Option<Timestamp>,
+    /// What was stated of business records, if something was.
+    pub records: Option<Records>,
+    /// Which step of escalation was taken, if one was.
+    pub step: Option<StepId>,
+    /// What was said: a note, to whom it was given, to whom it was carried.
+    pub text: Option<String>,
 }
 
-/// The actor of what the facts did.
+/// The actor of what the facts and time did.
 pub const COLLECTOR: &str = "collector";
-
-impl Alert {
-    /// Whether it needs, or may need, somebody's attention.
-    pub fn is_active(&self) -> bool {
-        self.state != AlertState::Resolved
-    }
-
-    /// The condition holds again: a resolved alert reopens, any other stays as it is.
-    pub fn reopen(&mut self, at: Timestamp) -> Option<AlertEvent> {
-        if self.is_active() {
-            return None;
-        }
-        self.state = AlertState::Open;
-        self.cause = None;
-        self.reopened = self.reopened.saturating_add(1);
-        self.changed_at = at;
-        Some(self.event(AlertAction::Reopened, at))
-    }
-
-    /// The condition holds no longer, or is accepted.
-    pub fn resolve(&mut self, cause: Cause, at: Timestamp) -> Option<AlertEvent> {
-        if !self.is_active() {
-            return None;
-        }
-        self.state = AlertState::Resolved;
-        self.snoozed_until = None;
-        self.cause = Some(cause);
-        self.changed_at = at;
-        Some(self.event(AlertAction::Resolved, at))
-    }
-
-    /// The history entry of an action that the facts caused.
-    pub fn event(&self, action: AlertAction, at: Timestamp) -> AlertEvent {
-        AlertEvent { alert: self.id.clone(), at, action, actor: COLLECTOR.to_owned(), cause: self.cause }
-    }
-}

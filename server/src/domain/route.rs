@@ -1,0 +1,186 @@
+//! Which channel is told of which change of an alert, and when: at once, or after the quiet hours.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use offchannel_shared::ids::{AppId, AudienceId, ChannelName, UnitId};
+use offchannel_shared::policy::Severity;
+
+use super::alert::{Alert, AlertAction, AlertEvent, AlertKind};
+use super::device::Device;
+
+/// What is told where nothing else is said: what changes how an alert stands by the facts and time. What people do to it
+/// they know.
+pub const USUAL: [AlertAction; 5] = [
+    AlertAction::Opened,
+    AlertAction::Reopened,
+    AlertAction::Ceased,
+    AlertAction::Resolved,
+    AlertAction::Escalated,
+];
+
+/// One way from alerts to a channel. An empty list means no restriction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Only alerts of these kinds.
+    pub kinds: Vec<AlertKind>,
+    /// Only alerts that are at least so grave.
+    pub severity: Severity,
+    /// Only devices in these units, or below them.
+    pub units: Vec<UnitId>,
+    /// Only alerts about these apps.
+    pub apps: Vec<AppId>,
+    /// Only these changes.
+    pub changes: Vec<AlertAction>,
+    /// Only what is carried to these; other changes are not restricted by it.
+    pub to: Vec<AudienceId>,
+    /// When nobody is to be disturbed.
+    pub quiet: Option<Quiet>,
+}
+
+/// Hours of each day in which nothing is told but what is very grave; the rest waits for their end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quiet {
+    /// Whose clock tells them.
+    pub zone: TimeZone,
+    /// When they begin.
+    pub from: Time,
+    /// When they end; on the next day if that is before they begin.
+    pub until: Time,
+    /// What is at least so grave does not wait.
+    pub except: Severity,
+}
+
+/// All routes. A channel that none leads to gets what is [`USUAL`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Routes(Vec<Route>);
+
+impl Routes {
+    /// The routes that are given, and the usual one to each channel that none of them leads to.
+    pub fn new(channels: &[ChannelName], given: Vec<Route>) -> Self {
+        let missing = channels.iter().filter(|channel| given.iter().all(|route| route.channel != **channel));
+        let usual: Vec<Route> = missing.map(|channel| Route::usual(channel.clone())).collect();
+        Self(given.into_iter().chain(usual).collect())
+    }
+
+    /// The channels that are told of a change, each once, with the instant from which on it may be told.
+    pub fn of(
+        &self,
+        event: &AlertEvent,
+        alert: &Alert,
+        device: &Device,
+        now: Timestamp,
+    ) -> Vec<(ChannelName, Timestamp)> {
+        let mut told: Vec<(ChannelName, Timestamp)> = Vec::new();
+        for route in self.0.iter().filter(|route| route.takes(event, alert, device)) {
+            let quiet = route.quiet.as_ref().filter(|quiet| alert.severity < quiet.except);
+            let due = quiet.map_or(now, |quiet| quiet.end(now));
+            match told.iter_mut().find(|(channel, _)| *channel == route.channel) {
+                Some((_, known)) => *known = due.min(*known),
+                None => told.push((route.channel.clone(), due)),
+            }
+        }
+        told
+    }
+}
+
+impl Route {
+    /// Everything that is usual.
+    pub fn usual(channel: ChannelName) -> Self {
+        Self {
+            channel,
+            kinds: Vec::new(),
+            severity: Severity::Info,
+            units: Vec::new(),
+            apps: Vec::new(),
+            changes: USUAL.to_vec(),
+            to: Vec::new(),
+            quiet: None,
+        }
+    }
+
+    fn takes(&self, event: &AlertEvent, alert: &Alert, device: &Device) -> bool {
+        fn any<T>(list: &[T], hit: impl Fn(&T) -> bool) -> bool {
+            list.is_empty() || list.iter().any(hit)
+        }
+        let carried = event.action == AlertAction::Escalated;
+        any(&self.kinds, |kind| *kind == alert.kind)
+            && alert.severity >= self.severity
+            && any(&self.units, |unit| device.placement.units.contains(unit))
+            && any(&self.apps, |app| alert.app.as_ref() == Some(app))
+            && any(&self.changes, |change| *change == event.action)
+            && (!carried || any(&self.to, |to| event.text.as_deref() == Some(to.as_str())))
+    }
+}
+
+impl Quiet {
+    /// `now`, or the end of the quiet hours if it lies in them.
+    fn end(&self, now: Timestamp) -> Timestamp {
+        let local = now.to_zoned_datetime(self.zone.clone());
+        let time = local.time();
+        let over_night = self.until <= self.from;
+        let within = if over_night {
+            time >= self.from || time < self.until
+        } else {
+            (self.from..self.until).contains(&time)
+        };
+        if !within {
+            return now;
+        }
+        let days = if over_night && time >= self.from { 1 } else { 0 };
+        // The end of time, or an end that a change of the clock leaves out: rather at once than never.
+        let day = local.date().checked_add(days.days());
+        let end = day.and_then(|day| self.zone.to_timestamp(day.to_datetime(self.until)));
+        end.map_or(now, |end| end.max(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn quiet(from: &str, until: &str, zone: TimeZone) -> Quiet {
+        Quiet { zone, from: from.parse().unwrap(), until: until.parse().unwrap(), except: Severity::Critical }
+    }
+
+    #[test]
+    fn what_comes_at_night_waits_for_the_morning_of_the_zone() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let night = quiet("20:00", "07:00", berlin.clone());
+        for (now, end) in [
+            ("2026-12-01T18:59:59Z", "2026-12-01T18:59:59Z"),
+            ("2026-12-01T19:00:00Z", "2026-12-02T06:00:00Z"),
+            ("2026-12-02T05:59:59Z", "2026-12-02T06:00:00Z"),
+            ("2026-12-02T06:00:00Z", "2026-12-02T06:00:00Z"),
+            // In summer the clock is two hours ahead.
+            ("2026-07-01T18:30:00Z", "2026-07-02T05:00:00Z"),
+        ] {
+            assert_eq!(night.end(now.parse().unwrap()), end.parse().unwrap(), "{now}");
+        }
+        let noon = quiet("12:00", "13:00", berlin);
+        assert_eq!(
+            noon.end("2026-12-01T11:30:00Z".parse().unwrap()),
+            "2026-12-01T12:00:00Z".parse().unwrap()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_waits_longer_than_a_day_and_an_hour_and_nothing_is_told_before_it_happened(
+            second in 1_700_000_000_i64..1_900_000_000, from in 0_i8..24, until in 0_i8..24,
+        ) {
+            prop_assume!(from != until);
+            let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+            let hour = |hour| Time::new(hour, 0, 0, 0).unwrap();
+            let quiet = Quiet { zone, from: hour(from), until: hour(until), except: Severity::Critical };
+            let now = Timestamp::from_second(second).unwrap();
+            let end = quiet.end(now);
+            prop_assert!(end >= now && end.as_second() - second <= 25 * 3_600);
+            prop_assert_eq!(quiet.end(end), end, "the end is within the quiet hours");
+        }
+    }
+}

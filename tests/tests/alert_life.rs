@@ -1,0 +1,118 @@
+//! What the security team does to alerts with the collector's commands, beside a collector that serves.
+
+use offchannel_shared::inventory::Sighting;
+use offchannel_tests::device::dpkg;
+use offchannel_tests::site::POLICY;
+use offchannel_tests::{Device, Site, wait_for};
+use serde_json::Value;
+
+fn both() -> Vec<Sighting> {
+    vec![dpkg("hexchat", "hexchat", "2.16.1-1"), dpkg("telegram", "telegram-desktop", "4.6.5")]
+}
+
+fn id(alert: &Value) -> &str {
+    alert["id"].as_str().expect("an id")
+}
+
+#[test]
+fn alerts_are_taken_up_given_away_put_off_and_opened_again() {
+    let site = Site::serving();
+    let client = site.client();
+    let device = Device::enrol(&client, &site.token());
+    device.send(&client, &device.report(1, both()));
+    let telegram = site.alert_about("telegram");
+    let by = ["--by", "ada"];
+    let done = site.json(&[&["alert", "acknowledge", id(&telegram)][..], &by].concat());
+    assert_eq!(done["alerts"][0]["outcome"], "done", "{done:#}");
+    let again = site.json(&[&["alert", "ack", id(&telegram)][..], &by].concat());
+    assert_eq!(again["alerts"][0]["outcome"], "unchanged", "{again:#}");
+    let given = ["alert", "assign", id(&telegram), "--to", "grace", "--note", "she knows the team"];
+    site.json(&[&given[..], &by].concat());
+    let hers = site.json(&["alert", "list", "--assignee", "grace"]);
+    assert_eq!(hers["alerts"].as_array().map(Vec::len), Some(1), "{hers:#}");
+    assert_eq!(hers["alerts"][0]["state"], "acknowledged", "{hers:#}");
+
+    site.json(&[&["alert", "snooze", id(&telegram), "--for", "1s"][..], &by].concat());
+    wait_for("the alert to open again by itself", || match &site.alert_about("telegram")["state"] {
+        state if state == "open" => Ok(()),
+        state => Err(format!("it is {state}")),
+    });
+    let told = ["opened", "acknowledged", "assigned", "snoozed", "woke"];
+    assert_eq!(site.history(id(&telegram)), told);
+    let shown = site.run(&["alert", "show", id(&telegram)]).stdout;
+    assert!(shown.contains("grace: she knows the team") && shown.contains("With    grace"), "{shown}");
+
+    let wrong = ["alert", "resolve", id(&telegram), "--cause", "false-positive"];
+    let refused = site.run(&[&wrong[..], &by].concat());
+    assert_eq!(refused.code, 1, "{refused:#?}");
+    assert!(refused.stdout.contains("a note has between 1 and"), "{refused:#?}");
+    site.json(&[&wrong[..], &["--note", "another package of that name"], &by].concat());
+    // It is still there, and stays closed.
+    device.send(&client, &device.report(2, vec![dpkg("telegram", "telegram-desktop", "4.6.6")]));
+    assert_eq!(site.alert_about("telegram")["state"], "resolved");
+    assert_eq!(site.alert_about("telegram")["cause"], "false-positive");
+}
+
+#[test]
+fn many_alerts_are_dealt_with_at_once_and_each_says_how_it_went() {
+    let site = Site::serving();
+    let client = site.client();
+    for _ in 0..3 {
+        let device = Device::enrol(&client, &site.token());
+        device.send(&client, &device.report(1, both()));
+    }
+    let matching = ["alert", "acknowledge", "--matching", "--app", "telegram", "--by", "ada"];
+    let meant = site.json(&[&matching[..], &["--dry-run"]].concat());
+    assert_eq!(meant["alerts"].as_array().map(Vec::len), Some(3), "{meant:#}");
+    assert!(site.alerts().iter().all(|alert| alert["state"] == "open"), "a dry run did something");
+    let done = site.json(&matching);
+    let outcomes: Vec<&Value> =
+        done["alerts"].as_array().expect("alerts").iter().map(|alert| &alert["outcome"]).collect();
+    assert_eq!(outcomes, ["done", "done", "done"]);
+    let states = |app: &str| {
+        let alerts = site.alerts();
+        let of = alerts.iter().filter(|alert| alert["app"] == app);
+        of.map(|alert| alert["state"].as_str().expect("a state").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states("telegram"), ["acknowledged"; 3]);
+    assert_eq!(states("hexchat"), ["open"; 3]);
+
+    let everything = site.run(&["alert", "acknowledge", "--matching", "--by", "ada"]);
+    assert!(everything.failure().contains("at least one of"), "{everything:#?}");
+    // One of several is refused: the others are done, and the exit code says that not all is well.
+    let some = site.alerts();
+    let closed = ["alert", "resolve", "--cause", "removed", id(&some[0]), id(&some[1]), "--by", "ada"];
+    let refused = site.run(&closed);
+    assert_eq!(refused.code, 1, "{refused:#?}");
+    assert!(refused.stdout.contains("still the case"), "{refused:#?}");
+}
+
+#[test]
+fn an_alert_that_wants_records_seen_to_stays_until_somebody_states_it() {
+    let site = Site::with_policy(&format!("{POLICY}records_step = true\n"));
+    let client = site.client();
+    let device = Device::enrol(&client, &site.token());
+    device.send(&client, &device.report(1, both()));
+    device.send(&client, &device.report(2, Vec::new()));
+    let alert = site.alert_about("telegram");
+    assert_eq!((&alert["state"], &alert["holds"]), (&"open".into(), &false.into()), "{alert:#}");
+    let ceased = site.receiver.wait_for("alert.ceased", "telegram");
+    assert_eq!(ceased.alert(), id(&alert));
+    let shown = site.run(&["alert", "show", id(&alert)]).stdout;
+    assert!(shown.contains("alert record --records copied|none"), "{shown}");
+    let recorded = site.json(&[
+        "alert",
+        "record",
+        id(&alert),
+        "--records",
+        "copied",
+        "--note",
+        "file 17",
+        "--by",
+        "ada",
+    ]);
+    assert_eq!(recorded["alerts"][0]["events"][1]["action"], "resolved", "{recorded:#}");
+    assert_eq!(site.alert_about("telegram")["state"], "resolved");
+    let resolved = site.receiver.wait_for("alert.resolved", "telegram");
+    assert_eq!(resolved.data["actor"], "ada", "{:#}", resolved.data);
+}
