@@ -35,9 +35,8 @@ pub enum ShutdownError {
 /// # Errors
 /// None.
 #[cfg(not(target_os = "linux"))]
-#[expect(clippy::unused_async, reason = "it waits on Linux")]
-pub async fn fate() -> Result<Option<Fate>, ShutdownError> {
-    Ok(None)
+pub fn fate() -> std::future::Ready<Result<Option<Fate>, ShutdownError>> {
+    std::future::ready(Ok(None))
 }
 
 #[cfg(target_os = "linux")]
