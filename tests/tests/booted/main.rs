@@ -29,7 +29,6 @@ const EXPOSURE: &str = "20";
 const CAPABILITIES: &str = "0000000000080004";
 
 #[test]
-#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn under_a_booted_systemd_the_agent_lives_and_is_not_switched_off_unseen() {
     let (Some(root), Some(packages)) = (bare_debian_root(), packages()) else {
         println!(
