@@ -68,6 +68,8 @@ pub struct Goodbye {
     pub reason: GoodbyeReason,
     /// When it said so.
     pub at: Timestamp,
+    /// Whether the device was known to stay up without it: the agent was stopped and the device was not going down.
+    pub stays_up: bool,
 }
 
 /// The last report of a device.

@@ -10,7 +10,9 @@ use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::AlertId;
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
-use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX};
+use offchannel_shared::wire::{
+    GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX,
+};
 
 use super::alert::{Act, ActError, AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
@@ -218,13 +220,16 @@ pub fn heard(
 /// [`Refusal::Retired`].
 pub fn goodbye(
     mut case: Case,
-    reason: GoodbyeReason,
+    request: &GoodbyeRequest,
     context: &Context<'_>,
     ids: &mut dyn NewIds,
 ) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
     case.device.last_seen = context.now;
-    case.device.goodbye = Some(Goodbye { reason, at: context.now });
+    let reason = request.reason;
+    // With the other reasons it means nothing.
+    let stays_up = reason == GoodbyeReason::Stop && request.stays_up;
+    case.device.goodbye = Some(Goodbye { reason, at: context.now, stays_up });
     evaluate(case, context, ids)
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId};
 use offchannel_shared::inventory::Inventory;
 use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
+use offchannel_shared::span::Span;
 use offchannel_shared::wire::GoodbyeReason;
 
 use super::alert::{Act, ActError, Alert, AlertEvent, AlertKind, Cause, Terms};
@@ -16,6 +17,11 @@ use super::finding::{Finding, FindingKind};
 use super::ingest::{Context, sighting_changes};
 use super::notify::notification;
 use super::trouble;
+
+/// How long an agent may be stopped on a device that stays up. An upgrade or a restart has it back within seconds, and one that
+/// fails, or waits for the network, is put right or tried again within minutes; whoever stops it for longer than this
+/// works on the device unseen.
+const STOPPED_MAX: Span = Span::minutes(60);
 
 /// What an alert is about, within one device.
 type Key = (AlertKind, Option<RuleId>, Option<AppId>);
@@ -180,6 +186,12 @@ impl<'a> Reconciler<'a> {
         self.context.in_force.policy.stale_after.after(heard)
     }
 
+    /// From when on the agent counts as switched off, if it was stopped on a device that was to stay up.
+    fn switched_off_from(&self) -> Option<Timestamp> {
+        let goodbye = self.device.goodbye.as_ref().filter(|goodbye| goodbye.stays_up)?;
+        Some(STOPPED_MAX.after(goodbye.at.max(self.context.serving_since)))
+    }
+
     /// Ends all findings and resolves all alerts.
     pub(super) fn close(&mut self, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
         self.changes.extend(sighting_changes(&self.present.sightings, &[], at));
@@ -201,7 +213,8 @@ impl<'a> Reconciler<'a> {
         let silence = self.silent_from();
         let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
         let alerts = self.next_of_alerts();
-        let changes = breaches.chain([silence]).chain(self.next_change).chain(alerts);
+        let changes =
+            breaches.chain([silence]).chain(self.switched_off_from()).chain(self.next_change).chain(alerts);
         let next = changes.filter(|at| *at > now).min();
         self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
         let touched = &self.touched_findings;
@@ -280,11 +293,14 @@ impl<'a> Reconciler<'a> {
     fn device_conditions(&self, inventory: &Inventory, at: Timestamp) -> BTreeMap<Key, Condition> {
         let device = &self.device;
         let uninstalled = device.goodbye.as_ref().is_some_and(|g| g.reason == GoodbyeReason::Uninstall);
+        let switched_off = self.switched_off_from().is_some_and(|from| from <= at);
         let silent = self.silent_from() <= at;
         let told = |kind| inventory.sources.iter().any(|source| trouble::is_sign_of(source, kind));
         let conditions = [
             (AlertKind::AgentUninstalled, uninstalled),
-            (AlertKind::DeviceSilent, silent && !uninstalled),
+            (AlertKind::AgentStopped, switched_off),
+            // Why it is silent is known otherwise.
+            (AlertKind::DeviceSilent, silent && !uninstalled && !switched_off),
             (AlertKind::PolicyRefused, told(AlertKind::PolicyRefused)),
             (AlertKind::AgentTampered, told(AlertKind::AgentTampered)),
             (AlertKind::SourceUnreadable, told(AlertKind::SourceUnreadable)),
@@ -382,7 +398,10 @@ fn key_of(alert: &Alert) -> Key {
 /// How grave it is when something is wrong with the device or its agent.
 fn severity_of(kind: AlertKind) -> Severity {
     match kind {
-        AlertKind::DeviceCloned | AlertKind::AgentUninstalled | AlertKind::AgentTampered => Severity::High,
+        AlertKind::DeviceCloned
+        | AlertKind::AgentUninstalled
+        | AlertKind::AgentStopped
+        | AlertKind::AgentTampered => Severity::High,
         AlertKind::DeviceSilent
         | AlertKind::MachineChanged
         | AlertKind::PolicyRefused

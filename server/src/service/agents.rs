@@ -213,8 +213,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::DeviceUnknown`], [`ServiceError::Refused`] and others.
     pub async fn goodbye(&self, device: &DeviceId, request: GoodbyeRequest) -> Result<(), ServiceError> {
-        let reason = request.reason;
-        self.decide(device, move |case, context, ids| ingest::goodbye(case, reason, context, ids)).await?;
+        self.decide(device, move |case, context, ids| ingest::goodbye(case, &request, context, ids)).await?;
         Ok(())
     }
 

@@ -34,6 +34,8 @@ pub enum AlertKind {
     DeviceSilent,
     /// The agent said that it is being removed.
     AgentUninstalled,
+    /// The agent was stopped on a device that stayed up, and was not started again.
+    AgentStopped,
     /// The agent says that its own files were altered or lost.
     AgentTampered,
     /// Two machines use one device's key, or a key that was replaced is used.
@@ -50,12 +52,13 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ProhibitedApp,
         Self::UnreviewedApp,
         Self::RequiredAppMissing,
         Self::DeviceSilent,
         Self::AgentUninstalled,
+        Self::AgentStopped,
         Self::AgentTampered,
         Self::DeviceCloned,
         Self::MachineChanged,
@@ -72,6 +75,7 @@ impl AlertKind {
             Self::RequiredAppMissing => "required-app-missing",
             Self::DeviceSilent => "device-silent",
             Self::AgentUninstalled => "agent-uninstalled",
+            Self::AgentStopped => "agent-stopped",
             Self::AgentTampered => "agent-tampered",
             Self::DeviceCloned => "device-cloned",
             Self::MachineChanged => "machine-changed",
@@ -87,6 +91,7 @@ impl AlertKind {
             Self::ProhibitedApp | Self::UnreviewedApp | Self::RequiredAppMissing => true,
             Self::DeviceSilent
             | Self::AgentUninstalled
+            | Self::AgentStopped
             | Self::AgentTampered
             | Self::DeviceCloned
             | Self::MachineChanged
