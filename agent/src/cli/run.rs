@@ -19,6 +19,7 @@ use crate::config::{Config, Log, OnClone};
 use crate::confinement::Confinement;
 use crate::enrol::{self, Enrolled};
 use crate::identity::Identity;
+use crate::platform::shutdown::Fate;
 use crate::platform::signals;
 use crate::platform::supervisor::{self, Sign};
 use crate::run::{Notes, Parts, assumed_birth};
@@ -63,11 +64,8 @@ pub fn run(args: RunArgs, clock: &Clock) -> Result<u8, CliError> {
 fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
     use crate::platform::service::windows;
 
-    let body = Box::new(move |stop: windows::Stop| {
-        let stop = async move {
-            stop.asked().await;
-            Ok(())
-        };
+    let body = Box::new(move |mut stop: windows::Stop| {
+        let stop = async move { Ok(stop.asked().await) };
         serve_logged(&args, &clock, stop).is_ok()
     });
     windows::run(crate::service::SERVICE, body).map(|()| 0).map_err(CliError::NotAService)
@@ -84,7 +82,7 @@ fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
 fn serve_logged(
     args: &RunArgs,
     clock: &Clock,
-    stop: impl Future<Output = io::Result<()>>,
+    stop: impl Future<Output = io::Result<Option<Fate>>>,
 ) -> Result<u8, CliError> {
     serve(args, clock, To::System, stop).inspect_err(|error| tracing::error!("{}", error_chain(error)))
 }
@@ -93,7 +91,7 @@ fn serve(
     args: &RunArgs,
     clock: &Clock,
     to: To,
-    stop: impl Future<Output = io::Result<()>>,
+    stop: impl Future<Output = io::Result<Option<Fate>>>,
 ) -> Result<u8, CliError> {
     let loaded = args.config.load();
     // Also before settings that cannot be used: where the log is the system's, it alone says so.
@@ -132,7 +130,7 @@ async fn daemon(
     scanner: Scanner,
     confinement: Option<Confinement>,
     clock: &Clock,
-    stop: impl Future<Output = io::Result<()>>,
+    stop: impl Future<Output = io::Result<Option<Fate>>>,
 ) -> Result<(), CliError> {
     // It is up as soon as the folder is its own: a collector may be away for hours.
     tell(Sign::Ready);
@@ -143,7 +141,7 @@ async fn daemon(
         biased;
         stopped = &mut stop => {
             tell(Sign::Stopping);
-            return stopped.map_err(CliError::Signals);
+            return stopped.map(drop).map_err(CliError::Signals);
         }
         found = identity(config, &folder, &client, scanner.host(), clock) => found?,
     };
@@ -184,10 +182,12 @@ async fn daemon(
         safety_interval,
     };
     let stop = async {
-        if let Err(error) = stop.await {
+        let known = stop.await.unwrap_or_else(|error| {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));
-        }
+            None
+        });
         tell(Sign::Stopping);
+        known
     };
     crate::run::run(parts, clock, stop).await.map_err(CliError::Run)
 }
@@ -211,15 +211,17 @@ fn tell(sign: Sign) {
     }
 }
 
-/// Completes when the agent is to end.
-async fn stop(at_eof: bool) -> io::Result<()> {
-    if !at_eof {
-        return signals::stop().await;
+/// Completes when the agent is to end. A signal does not say what becomes of the device.
+async fn stop(at_eof: bool) -> io::Result<Option<Fate>> {
+    if at_eof {
+        tokio::select! {
+            stopped = signals::stop() => stopped?,
+            ended = signals::input_end() => ended?,
+        }
+    } else {
+        signals::stop().await?;
     }
-    tokio::select! {
-        stopped = signals::stop() => stopped,
-        ended = signals::input_end() => ended,
-    }
+    Ok(None)
 }
 
 enum Found {

@@ -14,4 +14,4 @@ pub mod rotation;
 pub mod route;
 pub mod token;
 pub mod trial;
-mod trouble;
+pub mod trouble;

@@ -18,7 +18,7 @@ use offchannel_shared::inventory::{Change, Grade, Inventory, Scope, Sighting, Tr
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::parse;
 use offchannel_shared::signing::PublicKey;
-use offchannel_shared::wire::{ReportRequest, SCHEMA};
+use offchannel_shared::wire::{GoodbyeReason, GoodbyeRequest, ReportRequest, SCHEMA};
 
 pub const POLICY: &str = r#"
 schema = 1
@@ -186,6 +186,18 @@ impl World {
 
     pub fn report(&mut self, minute: i64, apps: &[&str]) -> Decision {
         self.report_with(minute, apps, Vec::new())
+    }
+
+    pub fn goodbye(&mut self, minute: i64, reason: GoodbyeReason, stays_up: bool) -> Decision {
+        let request = GoodbyeRequest { schema: SCHEMA, reason, stays_up };
+        self.decide(minute, |case, context, ids| ingest::goodbye(case, &request, context, ids))
+            .unwrap()
+            .unwrap()
+    }
+
+    /// A check-in of a device that was missed.
+    pub fn heard(&mut self, minute: i64) -> Decision {
+        self.decide(minute, |case, context, ids| ingest::heard(case, context, ids)).unwrap().unwrap()
     }
 
     pub fn evaluate(&mut self, minute: i64) -> Decision {

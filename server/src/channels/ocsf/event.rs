@@ -118,20 +118,20 @@ fn status(state: AlertState) -> (u32, &'static str) {
 
 fn device(device: &NotifiedDevice) -> Value {
     // Numbers of `os.type_id` and `device.type_id`; 0 is unknown, 99 other. Whether a computer is a laptop is not known.
-    let (os, type_id) = match device.platform.as_str() {
-        "linux" => (200, 0),
-        "windows" => (100, 0),
-        "macos" => (300, 0),
-        "android" => (201, 5),
-        "ios" => (301, 5),
-        "ipados" => (302, 4),
-        _ => (99, 0),
+    let (os, caption, type_id) = match device.platform.as_str() {
+        "linux" => (200, "Linux", 0),
+        "windows" => (100, "Windows", 0),
+        "macos" => (300, "macOS", 0),
+        "android" => (201, "Android", 5),
+        "ios" => (301, "iOS", 5),
+        "ipados" => (302, "iPadOS", 4),
+        _ => (99, "Other", 0),
     };
     json!({
         "uid": name(&device.id),
         "hostname": name(&device.hostname),
         "type_id": type_id,
-        "os": { "name": name(&device.platform), "type_id": os, "type": name(&device.platform) },
+        "os": { "name": name(&device.platform), "type_id": os, "type": caption },
     })
 }
 

@@ -185,12 +185,20 @@ const fn words(kind: AlertKind) -> (&'static str, &'static str) {
         AlertKind::AgentUninstalled => {
             ("agent removed", "Find out who removes the agent and why; retire the device if that is meant.")
         }
+        AlertKind::AgentStopped => (
+            "agent stopped on a device that stays up",
+            "Find out who stopped the agent and why, and start it again.",
+        ),
         AlertKind::AgentTampered => {
             ("agent tampered with", "Look at the device: files of the agent were altered or lost.")
         }
         AlertKind::DeviceCloned => {
             ("key of a device used twice", "Find the second machine, and enrol both anew.")
         }
+        AlertKind::MachineChanged => (
+            "device that reports from another machine",
+            "Ask whether the device was repaired or installed anew; if it was, enrol it again and retire the old one.",
+        ),
         AlertKind::PolicyRefused => (
             "policy refused by the agent",
             "Compare what the agent says with the policy and the signing key of the collector.",
