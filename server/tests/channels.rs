@@ -112,7 +112,7 @@ async fn attempt(name: &str, manner: Manner) -> Tried {
 fn outcome(tried: &Tried) -> &'static str {
     match tried.attempt {
         Attempt::Delivered => "delivered",
-        Attempt::Accepted => "accepted",
+        Attempt::Accepted | Attempt::InPart { .. } => "accepted",
         Attempt::Retry { .. } => "retry",
         Attempt::GiveUp { .. } => "dead",
     }

@@ -99,7 +99,10 @@ async fn attempt(manner: Manner) -> Attempt {
 fn retried(attempt: Attempt) -> (String, Option<Span>) {
     match attempt {
         Attempt::Retry { error, after } => (error, after),
-        other @ (Attempt::Delivered | Attempt::Accepted | Attempt::GiveUp { .. }) => panic!("{other:?}"),
+        other
+        @ (Attempt::Delivered | Attempt::Accepted | Attempt::InPart { .. } | Attempt::GiveUp { .. }) => {
+            panic!("{other:?}")
+        }
     }
 }
 

@@ -4,12 +4,14 @@
 //! A new kind of channel is a module here with its settings, a variant of [`ChannelKind`], an arm in
 //! [`build`], and its keys in `config/channels`; the compiler finds the places.
 
+pub mod email;
 pub mod http;
 pub mod net;
 pub mod ocsf;
 pub mod pagerduty;
 pub mod slack;
 pub mod splunk;
+pub mod syslog;
 pub mod teams;
 pub mod text;
 pub mod token;
@@ -83,6 +85,10 @@ pub enum ChannelKind {
     PagerDuty(pagerduty::Config),
     /// Findings of OCSF.
     Ocsf(ocsf::Config),
+    /// E-mail.
+    Email(email::Config),
+    /// A syslog receiver.
+    Syslog(syslog::Config),
     /// One whose secret this process was not given; says which and why. An admin command can do without.
     WithoutSecret(String),
 }
@@ -106,6 +112,8 @@ impl ChannelKind {
             Self::Splunk(_) => "splunk",
             Self::PagerDuty(_) => "pagerduty",
             Self::Ocsf(_) => "ocsf",
+            Self::Email(_) => "email",
+            Self::Syslog(_) => "syslog",
             Self::WithoutSecret(_) => "without its secret",
         }
     }
@@ -140,6 +148,8 @@ pub fn build(config: &ChannelConfig) -> Result<Arc<dyn Channel>, ChannelError> {
         ChannelKind::Ocsf(ocsf::Config::Post { http, proof }) => {
             made(ocsf::Posted::new(name(), (**http).clone(), proof.clone()))
         }
+        ChannelKind::Email(config) => made(email::Email::new(name(), config.clone())),
+        ChannelKind::Syslog(config) => made(syslog::Syslog::new(name(), config.clone())),
         ChannelKind::WithoutSecret(missing) => Err(BuildError::Secret(missing.clone())),
     }
     .map_err(|source| ChannelError { name: name(), source })

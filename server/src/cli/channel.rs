@@ -148,6 +148,7 @@ async fn test(
     let (outcome, error) = match tried.attempt {
         Attempt::Delivered => ("delivered", None),
         Attempt::Accepted => ("accepted", None),
+        Attempt::InPart { error } => ("accepted", Some(error)),
         Attempt::Retry { error, .. } => ("retry", Some(error)),
         Attempt::GiveUp { error } => ("refused", Some(error)),
     };

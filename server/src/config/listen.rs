@@ -104,7 +104,7 @@ pub(super) fn public_url(
 }
 
 /// This machine's name, if it can stand in a certificate.
-fn host_name() -> Option<String> {
+pub(super) fn host_name() -> Option<String> {
     let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
     rustls_pki_types::ServerName::try_from(name.as_str()).is_ok().then_some(name)
 }

@@ -57,13 +57,17 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
         ("slack.url", "https://hooks.slack.com/services/T1/B2/3\n"),
         ("splunk.token", "12345678-1234-1234-1234-123456789012\n"),
         ("pagerduty.key", "R0123456789abcdef0123456789ABCDE\n"),
+        ("smtp.password", "pass word\n"),
     ] {
         std::fs::write(folder.path().join(name), content).unwrap();
     }
     let loaded = Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default()).unwrap();
     assert_eq!(loaded.warnings, []);
     let kinds: Vec<&str> = loaded.config.channels.iter().map(|channel| channel.kind.as_str()).collect();
-    assert_eq!(kinds, ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf", "ocsf"]);
+    assert_eq!(
+        kinds,
+        ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf", "ocsf", "email", "syslog"]
+    );
     assert_eq!(loaded.config.routes.len(), 1);
     assert!(loaded.config.routes[0].quiet.is_some());
     assert!(matches!(loaded.config.tls, TlsConfig::Files { .. }));
@@ -107,7 +111,7 @@ fn all_problems_are_told_at_once_each_with_its_place() {
         format!("{}log.level: expected one of error, warn, info, debug, trace, found \"loud\"", at(9)),
         format!("{}channel[1].name: missing", at(10)),
         format!(
-            "{}channel[1].kind: expected one of webhook, teams, slack, splunk, pagerduty, ocsf, found \"pigeon\"",
+            "{}channel[1].kind: expected one of webhook, teams, slack, splunk, pagerduty, ocsf, email, syslog, found \"pigeon\"",
             at(11)
         ),
         format!("{}channel[2].name: \"A\" is not a valid channel name", at(13)),

@@ -88,6 +88,11 @@ pub enum Attempt {
     Delivered,
     /// The channel took it to pass it on; whether that goes well it does not tell.
     Accepted,
+    /// As [`Attempt::Accepted`], for some of those whom it was meant for; for the others it will never work.
+    InPart {
+        /// What went wrong, and for whom.
+        error: String,
+    },
     /// It may work later; not before the time given, if any.
     Retry {
         /// What went wrong.
@@ -115,6 +120,10 @@ impl Delivery {
             Attempt::Accepted => {
                 self.state = DeliveryState::Accepted;
                 self.last_error = None;
+            }
+            Attempt::InPart { error } => {
+                self.state = DeliveryState::Accepted;
+                self.last_error = Some(error);
             }
             Attempt::GiveUp { error } => {
                 self.state = DeliveryState::Dead;

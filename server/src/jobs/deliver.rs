@@ -114,6 +114,9 @@ async fn attempt(
     match &attempt {
         Attempt::Delivered => tracing::info!(channel = %name, delivery = %id, "delivered"),
         Attempt::Accepted => tracing::info!(channel = %name, delivery = %id, "accepted"),
+        Attempt::InPart { error } => {
+            tracing::warn!(channel = %name, delivery = %id, error, "accepted, but not for everybody")
+        }
         Attempt::Retry { error, .. } => {
             tracing::warn!(channel = %name, delivery = %id, error, "not delivered")
         }

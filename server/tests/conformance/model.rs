@@ -85,7 +85,7 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
         2 => (0_u8..2, 0_u8..4, time(), time(), 0_u32..4).prop_map(|(worker, channels, now, lease, limit)| {
             Command::Claim { worker, channels, now, lease, limit }
         }),
-        2 => (0_u64..40, 0_u8..2, 0_u8..4, time()).prop_map(|(delivery, worker, how, now)| {
+        2 => (0_u64..40, 0_u8..2, 0_u8..5, time()).prop_map(|(delivery, worker, how, now)| {
             Command::Finish { delivery, worker, how, now }
         }),
         1 => (0_u64..40, time()).prop_map(|(delivery, now)| Command::Retry { delivery, now }),
@@ -252,6 +252,7 @@ impl Model {
                     0 => Attempt::Delivered,
                     1 => Attempt::Retry { error: "later".to_owned(), after: None },
                     3 => Attempt::Accepted,
+                    4 => Attempt::InPart { error: "not for all".to_owned() },
                     _ => Attempt::GiveUp { error: "never".to_owned() },
                 };
                 one.attempted(attempt, at(now), 0.5);

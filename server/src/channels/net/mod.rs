@@ -1,6 +1,7 @@
 //! Connections to receivers: resolve once, check the addresses, connect to one that was checked.
 
 mod address;
+mod host;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub use address::{AllowPrivate, Place, PlaceError};
+pub use host::{Host, HostError};
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,7 @@ pub fn clean(text: &str, most: usize) -> String {
 }
 
 /// Characters without a shape of their own: controls, marks of direction, joiners, tags, interlinear marks.
-fn hidden(c: char) -> bool {
+pub(in crate::channels) fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'

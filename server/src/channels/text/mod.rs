@@ -9,12 +9,15 @@ mod clean;
 use offchannel_shared::policy::Severity;
 
 pub use clean::clean;
+pub(in crate::channels) use clean::hidden;
 
 use crate::domain::alert::{AlertAction, AlertKind, AlertState, COLLECTOR};
 use crate::domain::delivery::{Evidence, Notification, Trouble};
 
 /// Most characters of a title.
 const TITLE_MAX: usize = 200;
+/// Most characters of a subject.
+const SUBJECT_MAX: usize = 100;
 /// Lengths to which texts are cut, one after the other, until a channel has room for the message.
 const CUTS: [usize; 4] = [400, 160, 60, 24];
 /// Most places and troubles that are named.
@@ -99,6 +102,23 @@ pub fn message(notification: &Notification, most: usize) -> Message {
         next: (!over && !n.test).then_some(next),
         facts: facts(n, unit, by, most),
     }
+}
+
+/// What an alert is about, in a few words that stay the same whatever happens to it: what has one subject is one
+/// conversation.
+pub fn subject(notification: &Notification) -> String {
+    let n = notification;
+    let (noun, _) = words(n.alert.kind);
+    let mut subject = if n.test { format!("TEST: {noun}") } else { noun.to_owned() };
+    if let Some(app) = &n.app {
+        subject += &format!(" {}", clean(&app.name, SUBJECT_MAX / 3));
+    }
+    match (&n.device, &n.unit) {
+        (Some(device), _) => subject += &format!(" on {}", clean(&device.hostname, SUBJECT_MAX / 3)),
+        (None, Some(unit)) => subject += &format!(" in {}", clean(&unit.name, SUBJECT_MAX / 3)),
+        (None, None) => {}
+    }
+    clean(&subject, SUBJECT_MAX)
 }
 
 fn facts(

@@ -53,8 +53,16 @@ pub(in crate::channels) fn render(notification: &Notification) -> Result<Vec<u8>
     serde_json::to_vec(&value)
 }
 
+/// The body in JSON, however long it is.
+///
+/// # Errors
+/// Whatever `serde_json` refuses.
+pub(in crate::channels) fn whole(notification: &Notification) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Body::of(notification))
+}
+
 /// The type of a notification.
-fn kind(notification: &Notification) -> &'static str {
+pub(in crate::channels) fn kind(notification: &Notification) -> &'static str {
     if notification.test {
         return "channel.test";
     }

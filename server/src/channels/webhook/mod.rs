@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::ChannelName;
 
 pub use body::BODY_MAX;
-pub(super) use body::render;
+pub(super) use body::{kind, render, whole};
 pub use secret::{Secret, SecretError};
 
 use super::http::{Answer, Client, Format, HttpChannel, HttpConfig, Post};

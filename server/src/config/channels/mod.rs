@@ -3,6 +3,7 @@
 //! A kind reads its keys with one function, `read`, which takes all of them before it gives up, so that every
 //! problem is told at once.
 
+mod email;
 mod http;
 mod net;
 mod ocsf;
@@ -10,6 +11,7 @@ mod pagerduty;
 mod secret;
 mod slack;
 mod splunk;
+mod syslog;
 mod teams;
 mod webhook;
 
@@ -28,7 +30,7 @@ use super::problem::Problem;
 use crate::channels::{ChannelConfig, ChannelKind};
 
 /// Words for `kind`; one for each kind of channel.
-const KINDS: [&str; 6] = ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf"];
+const KINDS: [&str; 8] = ["webhook", "teams", "slack", "splunk", "pagerduty", "ocsf", "email", "syslog"];
 
 /// All channels, and where their secrets come from.
 #[derive(Debug, Default)]
@@ -60,6 +62,8 @@ pub(super) fn channels(
             Some("splunk") => splunk::read(keys, problems, given).map(ChannelKind::Splunk),
             Some("pagerduty") => pagerduty::read(keys, problems, given).map(ChannelKind::PagerDuty),
             Some("ocsf") => ocsf::read(keys, problems, given).map(ChannelKind::Ocsf),
+            Some("email") => email::read(keys, problems, given).map(ChannelKind::Email),
+            Some("syslog") => syslog::read(keys, problems).map(ChannelKind::Syslog),
             _ => None,
         };
         // A channel of an unknown kind has keys that nobody took.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use offchannel_shared::span::Span;
 
 use super::secret::content;
-use crate::channels::net::AllowPrivate;
+use crate::channels::net::{AllowPrivate, Host};
 use crate::config::layers::{Raw, Section};
+use crate::config::listen;
 use crate::config::problem::Problem;
 use crate::config::section::describe;
 
@@ -23,11 +24,48 @@ pub(super) fn ca_pem(section: &mut Section, problems: &mut Vec<Problem>) -> Opti
 
 /// `timeout`: the longest time for one attempt.
 pub(super) fn timeout(section: &mut Section, problems: &mut Vec<Problem>) -> Option<Duration> {
+    timeout_within(section, problems, TIMEOUT, Span::seconds(60))
+}
+
+/// As [`timeout`], with other bounds.
+pub(super) fn timeout_within(
+    section: &mut Section,
+    problems: &mut Vec<Problem>,
+    usual: Span,
+    most: Span,
+) -> Option<Duration> {
     if section.settings.contains_key("timeout") {
-        section.span(problems, "timeout", Span::seconds(1), Span::seconds(60))
+        section.span(problems, "timeout", Span::seconds(1), most)
     } else {
-        Some(TIMEOUT.as_duration())
+        Some(usual.as_duration())
     }
+}
+
+/// `host`: the receiver of a channel that has no address of the web.
+pub(super) fn host(section: &mut Section, problems: &mut Vec<Problem>) -> Option<Host> {
+    if section.settings.contains_key("host") {
+        return section.parsed(problems, "host");
+    }
+    section.problem(problems, "host", &section.origin, "missing: expected the host to connect to");
+    None
+}
+
+/// `port`, or the usual one.
+pub(super) fn port(section: &mut Section, problems: &mut Vec<Problem>, usual: u16) -> Option<u16> {
+    if !section.settings.contains_key("port") {
+        return Some(usual);
+    }
+    let port = section.whole(problems, "port", 1, u32::from(u16::MAX))?;
+    u16::try_from(port).ok()
+}
+
+/// `hostname`: what this collector calls itself, or this machine's name.
+pub(super) fn hostname(section: &mut Section, problems: &mut Vec<Problem>) -> Option<Host> {
+    if section.settings.contains_key("hostname") {
+        return section.parsed(problems, "hostname");
+    }
+    let own = listen::host_name().and_then(|name| name.parse().ok());
+    Some(own.unwrap_or_else(Host::localhost))
 }
 
 /// `allow_private`: true, false, or a list of networks and hosts.

@@ -121,6 +121,7 @@ fn every_example_in_the_documentation_is_a_configuration() {
         ("slack.url", "https://hooks.slack.com/services/T1/B2/3"),
         ("splunk.token", "12345678-1234-1234-1234-123456789012"),
         ("pagerduty.key", "R0123456789abcdef0123456789ABCDE"),
+        ("smtp.password", "pass word"),
     ] {
         std::fs::write(folder.path().join(name), content).unwrap();
     }
