@@ -20,11 +20,23 @@ use crate::service::DeviceEdit;
 use crate::telemetry;
 
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = true,
-    args = ["unit", "no_unit", "person", "no_person", "ownership", "no_ownership"])]
 pub(super) struct AssignArgs {
     /// The device's id, as `device list` shows it.
     id: DeviceId,
+    #[command(flatten)]
+    what: What,
+    /// Who says so, for the log.
+    #[arg(long)]
+    author: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What is said of a device.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct What {
     /// The unit that it belongs to, whatever its token and labels say.
     #[arg(long)]
     unit: Option<UnitId>,
@@ -43,12 +55,6 @@ pub(super) struct AssignArgs {
     /// Its token says who owns it.
     #[arg(long, conflicts_with = "ownership")]
     no_ownership: bool,
-    /// Who says so, for the log.
-    #[arg(long)]
-    author: String,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -110,10 +116,11 @@ pub(super) struct DeviceImportArgs {
 
 pub(super) async fn assign(args: AssignArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
     telemetry::start(&app.config.log);
+    let What { unit, no_unit, person, no_person, ownership, no_ownership } = args.what;
     let edit = DeviceEdit {
-        unit: if args.no_unit { Some(None) } else { args.unit.map(Some) },
-        ownership: if args.no_ownership { Some(None) } else { args.ownership.map(Some) },
-        person: if args.no_person { Some(None) } else { args.person.map(Some) },
+        unit: if no_unit { Some(None) } else { unit.map(Some) },
+        ownership: if no_ownership { Some(None) } else { ownership.map(Some) },
+        person: if no_person { Some(None) } else { person.map(Some) },
     };
     let change = app.service.assign_device(&args.id, edit, &args.author).await?;
     told(&change, args.format, out)

@@ -81,10 +81,19 @@ pub(super) struct AddArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = true, args = ["name", "owner", "no_owner", "label", "no_label"])]
 pub(super) struct ChangeArgs {
     /// The unit's id.
     id: UnitId,
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    by: By,
+}
+
+/// What is different about a unit.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct What {
     /// Its name for people.
     #[arg(long)]
     name: Option<String>,
@@ -103,23 +112,28 @@ pub(super) struct ChangeArgs {
     /// No device belongs to it by a label.
     #[arg(long, conflicts_with = "label")]
     no_label: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MoveArgs {
+    /// The unit's id.
+    id: UnitId,
+    #[command(flatten)]
+    place: NewPlace,
     #[command(flatten)]
     by: By,
 }
 
+/// Where a unit moves to.
 #[derive(Debug, Args)]
-#[group(id = "where", required = true, args = ["to", "top"])]
-pub(super) struct MoveArgs {
-    /// The unit's id.
-    id: UnitId,
+#[group(required = true)]
+struct NewPlace {
     /// The unit that it is to be part of.
     #[arg(long, value_name = "UNIT")]
     to: Option<UnitId>,
     /// It is to be part of no other.
     #[arg(long)]
     top: bool,
-    #[command(flatten)]
-    by: By,
 }
 
 #[derive(Debug, Args)]
@@ -166,23 +180,16 @@ pub(super) async fn run(command: UnitCommand, app: &App, out: &mut dyn Write) ->
             let unit = Unit { id, name, parent, owner: owner(who, owner_email), label };
             (service.add_unit(unit, &by.author).await?, by)
         }
-        UnitCommand::Change(ChangeArgs {
-            id,
-            name,
-            owner: who,
-            owner_email,
-            no_owner,
-            label,
-            no_label,
-            by,
-        }) => {
+        UnitCommand::Change(ChangeArgs { id, what, by }) => {
+            let What { name, owner: who, owner_email, no_owner, label, no_label } = what;
             let owner = if no_owner { Some(None) } else { owner(who, owner_email).map(Some) };
             let label = if no_label { Some(None) } else { label.map(Some) };
             let edit = UnitEdit { name, owner, label, parent: None };
             (service.change_unit(&id, edit, &by.author).await?, by)
         }
-        UnitCommand::Move(MoveArgs { id, to, top: _, by }) => {
-            let edit = UnitEdit { parent: Some(to), ..UnitEdit::default() };
+        UnitCommand::Move(MoveArgs { id, place, by }) => {
+            // Without a unit it is the top.
+            let edit = UnitEdit { parent: Some(place.to.filter(|_| !place.top)), ..UnitEdit::default() };
             (service.change_unit(&id, edit, &by.author).await?, by)
         }
         UnitCommand::Remove(RemoveArgs { id, to, to_none, by }) => {

@@ -67,7 +67,8 @@ impl fmt::Display for BadRow {
 }
 
 /// Everything that is wrong with a file, in its order; if anything is, nothing of it is taken in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
+#[error("{}", self.told())]
 pub struct BadRows(pub Vec<BadRow>);
 
 impl BadRows {
@@ -85,24 +86,19 @@ impl BadRows {
     pub fn refuse(&self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self.clone()) }
     }
-}
 
-impl fmt::Display for BadRows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn told(&self) -> String {
         let count = self.0.len();
-        write!(
-            f,
+        let mut text = format!(
             "the file has {count} {}, nothing was changed",
             if count == 1 { "error" } else { "errors" }
-        )?;
+        );
         for bad in self.0.iter().take(SHOWN_MAX) {
-            write!(f, "\n  {bad}")?;
+            text.push_str(&format!("\n  {bad}"));
         }
         if count > SHOWN_MAX {
-            write!(f, "\n  and {} more", count - SHOWN_MAX)?;
+            text.push_str(&format!("\n  and {} more", count - SHOWN_MAX));
         }
-        Ok(())
+        text
     }
 }
-
-impl std::error::Error for BadRows {}
