@@ -201,16 +201,16 @@ fn a_file_places_devices_and_the_commands_show_where() {
         let list = listed["devices"].as_array().expect("a list").iter();
         list.map(|device| device["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(listed("legal"), [first.clone()]);
-    assert_eq!(listed("finance"), [second.clone()]);
-    assert_eq!(listed("head-office"), [first.clone(), second.clone()]);
+    assert_eq!(listed("legal"), [first.as_str()]);
+    assert_eq!(listed("finance"), [second.as_str()]);
+    assert_eq!(listed("head-office"), [first.as_str(), second.as_str()]);
 
     // The token says less than anybody, and more than a label.
     assert_eq!(
         done(&site, &["unit", "remove", "payroll", "--to-none"]),
         "gone     payroll: name Payroll, UK -> -, parent finance -> -, owner Alex Poe -> -\n"
     );
-    assert_eq!(listed("legal"), [first.clone(), second.clone()], "its label leads it there");
+    assert_eq!(listed("legal"), [first.as_str(), second.as_str()], "its label leads it there");
     assert!(site.run(&["device", "show", &second]).stdout.contains(", by its labels\n"));
     assert_eq!(
         done(&site, &["device", "assign", &first, "--no-unit", "--no-person", "--no-ownership"]),

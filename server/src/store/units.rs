@@ -27,9 +27,14 @@ pub enum PlanRefused {
     Rows(#[from] BadRows),
 }
 
+/// What becomes of the organisation.
+type Change = dyn Fn(&Organisation) -> Result<Reorganised, PlanRefused> + Send + Sync;
+/// What is said of devices.
+type Saying = dyn Fn(&Placing) -> Result<Vec<Assigned>, PlanRefused> + Send + Sync;
+
 /// Decides how the organisation is to be. May be called more than once, as [`super::Decide`]; must not block.
 #[derive(Clone)]
-pub struct Reorganise(pub Arc<dyn Fn(&Organisation) -> Result<Reorganised, PlanRefused> + Send + Sync>);
+pub struct Reorganise(pub Arc<Change>);
 
 impl fmt::Debug for Reorganise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,7 +44,7 @@ impl fmt::Debug for Reorganise {
 
 /// Decides what is to be said of devices. May be called more than once, as [`super::Decide`]; must not block.
 #[derive(Clone)]
-pub struct Assign(pub Arc<dyn Fn(&Placing) -> Result<Vec<Assigned>, PlanRefused> + Send + Sync>);
+pub struct Assign(pub Arc<Saying>);
 
 impl fmt::Debug for Assign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

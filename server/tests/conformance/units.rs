@@ -159,7 +159,7 @@ async fn moved(store: Arc<dyn Store>) {
     let now = load(&store, &inside.id).await;
     let expected = vec!["payroll", "finance", "legal", "head-office"];
     assert_eq!(place(&now), (expected, Some(PlacedBy::Token), Some(at(500)), Some(at(500))));
-    assert_eq!(store.due(at(500), 10).await.unwrap(), [inside.id.clone()]);
+    assert_eq!(store.due(at(500), 10).await.unwrap(), std::slice::from_ref(&inside.id));
     let other = load(&store, &outside.id).await;
     assert_eq!((units(&other), other.evaluate_at), (vec!["legal", "head-office"], Some(at(9_000))));
     assert!(other.placed_at.is_some_and(|since| since <= at(1)), "{other:?}");
