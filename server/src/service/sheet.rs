@@ -23,6 +23,7 @@ pub(super) fn read(file: &[u8], known: &'static [&'static str], needed: &[&str])
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
     let mut record = ByteRecord::new();
     let mut first = true;
+    let mut lines = Lines { file, at: 0, line: 1 };
     loop {
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
@@ -33,7 +34,7 @@ pub(super) fn read(file: &[u8], known: &'static [&'static str], needed: &[&str])
                 break;
             }
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.of(record.position().map_or(0, csv::Position::byte));
         if first {
             first = false;
             head(&mut sheet, &record, line, known, needed);
@@ -55,6 +56,31 @@ pub(super) fn read(file: &[u8], known: &'static [&'static str], needed: &[&str])
         sheet.bad.push(BadRow { line: None, column: None, message });
     }
     sheet
+}
+
+/// Counts lines as an editor does. The reader's own count lags where lines end with two characters, and it says where a
+/// record begins before it has passed the empty lines above it.
+struct Lines<'a> {
+    file: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of the record that begins at this byte or after the ends of lines that follow it.
+    fn of(&mut self, byte: u64) -> u64 {
+        let from = usize::try_from(byte).unwrap_or(usize::MAX);
+        while let Some(found) = self.file.get(self.at) {
+            let next = self.file.get(self.at + 1);
+            let ends = *found == b'\n' || (*found == b'\r' && next != Some(&b'\n'));
+            if self.at >= from && !ends && *found != b'\r' {
+                break;
+            }
+            self.line += u64::from(ends);
+            self.at += 1;
+        }
+        self.line
+    }
 }
 
 /// Reads the names of the columns.
@@ -142,6 +168,15 @@ mod tests {
             None,
             "a column that is not there is told from an empty field"
         );
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["id,name", "a,A", "", "b,\"two", "lines\"", "", "c,C", ""].join(end);
+            let lines: Vec<u64> = sheet(text.as_bytes()).rows.iter().map(|row| row.line).collect();
+            assert_eq!(lines, [2, 4, 7], "with {end:?}");
+        }
     }
 
     #[test]
