@@ -1,11 +1,13 @@
 //! What is known of a device: what it says of itself, and what the organisation says of it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::UnitId;
+use crate::label::Label;
 
 /// Operating system family of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,11 +129,14 @@ pub struct DeviceFacts {
 }
 
 /// What the organisation says of a device; rules are scoped by it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Placement {
     /// Who owns the device.
     pub ownership: Ownership,
     /// The unit it belongs to and that unit's ancestors, the nearest first. Empty: in no unit.
     #[serde(default)]
     pub units: Vec<UnitId>,
+    /// The labels that it carries. They stay with the collector: see [`crate::policy::Policy::as_sent_to`].
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub labels: BTreeSet<Label>,
 }

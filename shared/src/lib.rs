@@ -10,6 +10,7 @@ pub mod digest;
 pub mod error_chain;
 pub mod ids;
 pub mod inventory;
+pub mod label;
 pub mod language;
 pub mod minimise;
 pub mod namespace;

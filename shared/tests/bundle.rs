@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 use jiff::Timestamp;
-use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::device::Placement;
 use offchannel_shared::policy::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, BundleError, parse};
 use offchannel_shared::signing::{Envelope, SigningKey};
 use offchannel_shared::span::Span;
@@ -22,7 +22,7 @@ fn bundle(version: u64) -> Bundle {
         version,
         issued_at: now(),
         expires_at: Span::minutes(60).after(now()),
-        placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+        placement: Placement::default(),
         policy: parse("schema = 1\nname = \"x\"").unwrap().policy,
     }
 }

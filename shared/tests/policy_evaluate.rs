@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{Ownership, Placement, Platform};
 use offchannel_shared::ids::{AppId, ExceptionId, UnitId};
 use offchannel_shared::inventory::{Grade, Inventory, Scope, Sighting, Unlisted};
+use offchannel_shared::label::Label;
 use offchannel_shared::minimise::minimise;
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::{Breach, Evaluation, Exception, Policy, Subject, evaluate, parse};
@@ -42,7 +45,11 @@ fn inventory(sightings: &[(&str, Grade)]) -> Inventory {
 }
 
 fn corporate() -> Placement {
-    Placement { ownership: Ownership::Corporate, units: Vec::new() }
+    Placement::default()
+}
+
+fn labels(texts: &[&str]) -> BTreeSet<Label> {
+    texts.iter().map(|text| Label::new(*text).unwrap()).collect()
 }
 
 fn judge_at(
@@ -138,14 +145,18 @@ fn apps_that_no_rule_names_are_unreviewed_only_if_asked_for() {
 }
 
 #[test]
-fn rules_are_scoped_by_platform_ownership_and_unit() {
+fn rules_are_scoped_by_platform_ownership_unit_and_label() {
     let scoped = |scope: &str| {
         policy(&format!(
             "[[rule]]\nid = \"r\"\nverdict = \"prohibited\"\napps = [\"signal\"]\nwhere = {scope}\n"
         ))
     };
     let unit = |id| UnitId::new(id).unwrap();
-    let finance = Placement { ownership: Ownership::Personal, units: vec![unit("payroll"), unit("finance")] };
+    let finance = Placement {
+        ownership: Ownership::Personal,
+        units: vec![unit("payroll"), unit("finance")],
+        labels: labels(&["kiosk", "site=leeds"]),
+    };
     let found = inventory(&[("signal", Grade::Installed)]);
     for (scope, counts) in [
         ("{ platform = [\"windows\"] }", false),
@@ -154,6 +165,11 @@ fn rules_are_scoped_by_platform_ownership_and_unit() {
         ("{ unit = [\"finance\"] }", true),
         ("{ unit = [\"legal\"] }", false),
         ("{ unit = [\"payroll\"], ownership = [\"personal\"] }", true),
+        ("{ label = [\"site=leeds\"] }", true),
+        ("{ label = [\"lab\", \"kiosk\"] }", true),
+        ("{ label = [\"site=york\"] }", false),
+        ("{ label = [\"site\"] }", false),
+        ("{ label = [\"kiosk\"], unit = [\"legal\"] }", false),
     ] {
         let evaluation = judge_at(&scoped(scope), &found, &finance, &[]);
         assert_eq!(!evaluation.judged.is_empty(), counts, "{scope}");
@@ -311,5 +327,49 @@ proptest! {
         expected.sort();
         expected.dedup();
         prop_assert_eq!(judged(&policy, &found), expected);
+    }
+}
+
+const LABELS: [&str; 3] = ["kiosk", "lab", "site=leeds"];
+
+/// Some of the labels.
+fn some_labels() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::sample::subsequence(&LABELS[..], 0..=3)
+}
+
+proptest! {
+    /// Agents of any age judge and minimise rightly without a word about labels.
+    #[test]
+    fn what_is_sent_to_a_device_judges_as_the_whole_policy_does(
+        rules in prop::collection::vec((0..3_usize, 0..2_usize, some_labels()), 0..5),
+        found in prop::sample::subsequence(&["signal", "telegram"][..], 0..=2),
+        own in some_labels(),
+    ) {
+        let mut text = "unreviewed = \"report\"\n".to_owned();
+        for (index, (verdict, app, scope)) in rules.iter().enumerate() {
+            let verdict = ["prohibited", "allowed", "required"][*verdict];
+            let app = ["signal", "telegram"][*app];
+            text.push_str(&format!("[[rule]]\nid = \"r{index}\"\nverdict = {verdict:?}\napps = [{app:?}]\n"));
+            if !scope.is_empty() {
+                text.push_str(&format!("where = {{ label = {scope:?} }}\n"));
+            }
+        }
+        let whole = policy(&text);
+        let found: Vec<_> = found.into_iter().map(|app| (app, Grade::Installed)).collect();
+        let found = inventory(&found);
+        let placement = Placement { labels: labels(&own), ..corporate() };
+        let sent = whole.as_sent_to(&placement);
+        prop_assert!(sent.labels().is_empty());
+        prop_assert!(!serde_json::to_string(&sent).unwrap().contains("label"));
+        let catalogue = Catalogue::built_in();
+        let at_agent = minimise(&found, &sent, &catalogue, Platform::Linux, &corporate(), now());
+        prop_assert_eq!(
+            &at_agent,
+            &minimise(&found, &whole, &catalogue, Platform::Linux, &placement, now())
+        );
+        prop_assert_eq!(
+            judge_at(&sent, &at_agent, &corporate(), &[]),
+            judge_at(&whole, &at_agent, &placement, &[])
+        );
     }
 }

@@ -93,7 +93,7 @@ effective_from = "soon"
   10:9: error: rule[1].grace: "3 days" is not a span of time: expected a whole number and a unit of s, m, h, d or w, such as 72h
   15:13: error: rule[2].networks: no app in the catalogue talks to "telegrm"; did you mean "telegram"?
   16:23: error: rule[2].where.platform: expected one of android, ios, linux, macos, windows, found "window"
-  16:34: error: rule[2].where.colour: unknown key; expected one of platform, ownership, unit
+  16:34: error: rule[2].where.colour: unknown key; expected one of platform, ownership, unit, label
   17:16: error: rule[2].records_step: expected true or false, found the text "yes"
   19:1: error: rule[3].apps: missing; a required rule names the apps of which one must be there
   20:6: error: rule[3].id: another rule has the id "x" already
@@ -167,4 +167,17 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_label_that_is_none_is_named_with_what_was_expected() {
+    let text = "schema = 1\nname = \"x\"\n[[rule]]\nid = \"a\"\nverdict = \"prohibited\"\napps = [\"signal\"]\n\
+                where = { label = [\"kiosk\", \"Site=Leeds\", \"kiosk\"] }\n";
+    assert_eq!(
+        problems(text),
+        "the policy has 2 errors\n  \
+         7:29: error: rule[1].where.label: \"Site=Leeds\" is not a valid label: expected key or key=value, each 1 to 64 of \
+         a-z, 0-9 and inner hyphens\n  \
+         7:43: error: rule[1].where.label: \"kiosk\" is there twice"
+    );
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use flate2::read::GzDecoder;
-use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::device::Placement;
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::policy::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, parse};
 use offchannel_shared::signing::{Envelope, SigningKey};
@@ -56,7 +56,7 @@ pub fn bundle(version: u64, policy: &str) -> Bundle {
         version,
         issued_at: now(),
         expires_at: Span::minutes(60).after(now()),
-        placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+        placement: Placement::default(),
         policy: parsed.policy,
     }
 }

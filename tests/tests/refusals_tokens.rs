@@ -37,6 +37,7 @@ fn refused(site: &Site, client: &Client, token: &str) -> String {
 fn a_token_enrols_as_many_devices_as_it_says() {
     let site = Site::serving();
     let client = site.client();
+    site.json(&["unit", "add", "sales", "--author", "tests"]);
     let (_, text) = site.token_with(&["--uses", "2", "--unit", "sales", "--ownership", "personal"]);
     let devices = [Device::enrol(&client, &text), Device::enrol(&client, &text)];
     assert_ne!(devices[0].id, devices[1].id);

@@ -145,6 +145,7 @@ fn a_collector_of_today_takes_what_was_recorded() {
     let client = site.client();
     let signer = Signer::with_seed(&DEVICE);
     let mut enrol = recorded("enrol");
+    site.json(&["unit", "add", "sales", "--author", "tests"]);
     enrol["token"] = site.token_with(&["--unit", "sales"]).1.into();
     let enrolled: EnrolResponse = signer.post(&client, ENROL_PATH, &json(&enrol)).ok();
     let signer = signer.named(enrolled.device_id.as_str());

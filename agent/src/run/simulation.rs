@@ -75,10 +75,7 @@ pub(super) fn bundle(version: u64, more: &str, key: &SigningKey) -> Envelope {
         version,
         issued_at: at(START),
         expires_at: at(START + 30 * 86_400),
-        placement: Placement {
-            ownership: offchannel_shared::device::Ownership::Corporate,
-            units: Vec::new(),
-        },
+        placement: Placement::default(),
         policy: parse(&text).unwrap().policy,
     };
     Envelope::seal(BUNDLE_TYPE, &serde_json::to_vec(&bundle).unwrap(), key)

@@ -1,14 +1,14 @@
-//! `device list`, `device show`, `device retire`.
+//! `device list`, `device show`, `device retire`; the commands that place devices are in `placement`.
 
 use std::io::Write;
 
 use clap::Subcommand;
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::ids::{DeviceId, UnitId};
 use serde::Serialize;
 
 use super::output::{Format, Table, instant, json};
 use super::view::{DeviceJson, DeviceReportJson, SCHEMA};
-use super::{CliError, EXIT_OK, text};
+use super::{CliError, EXIT_OK, placement, text};
 use crate::app::App;
 use crate::service::DeviceView;
 
@@ -22,6 +22,9 @@ pub(super) enum DeviceCommand {
         /// Retired devices too.
         #[arg(long)]
         all: bool,
+        /// Only those of this unit and of the units below it.
+        #[arg(long)]
+        unit: Option<UnitId>,
         /// How to print.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -34,6 +37,13 @@ pub(super) enum DeviceCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Say which unit a device belongs to, who owns it, and who uses it.
+    Assign(placement::AssignArgs),
+    /// Give a device labels, or take them away.
+    Label(placement::LabelArgs),
+    /// Take in a CSV file that says where devices belong, whole or not at all. Columns: id or hostname, and any of unit,
+    /// labels, person, ownership.
+    Import(placement::DeviceImportArgs),
     /// Retire a device: its requests are refused from now on, its history is kept.
     Retire {
         /// The device's id, as `device list` shows it.
@@ -46,7 +56,10 @@ pub(super) enum DeviceCommand {
 
 pub(super) async fn run(command: DeviceCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
-        DeviceCommand::List { all, format } => list(all, format, app, out).await?,
+        DeviceCommand::List { all, unit, format } => list(all, unit.as_ref(), format, app, out).await?,
+        DeviceCommand::Assign(args) => placement::assign(args, app, out).await?,
+        DeviceCommand::Label(args) => placement::label(args, app, out).await?,
+        DeviceCommand::Import(args) => return placement::import(args, app, out).await,
         DeviceCommand::Show { id, format } => {
             let view = app.service.device(&id).await?;
             let in_force = app.service.in_force()?;
@@ -77,11 +90,20 @@ pub(super) async fn run(command: DeviceCommand, app: &App, out: &mut dyn Write) 
     Ok(EXIT_OK)
 }
 
-async fn list(all: bool, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+async fn list(
+    all: bool,
+    unit: Option<&UnitId>,
+    format: Format,
+    app: &App,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     let mut devices: Vec<DeviceView> = Vec::new();
     loop {
         let after = devices.last().map(|view| view.device.id.clone());
-        let page = app.service.devices(after.as_ref(), PAGE).await?;
+        let page = match unit {
+            None => app.service.devices(after.as_ref(), PAGE).await?,
+            Some(unit) => app.service.devices_in(unit, after.as_ref(), PAGE).await?,
+        };
         let done = page.len() < PAGE as usize;
         devices.extend(page);
         if done {
@@ -98,6 +120,7 @@ async fn list(all: bool, format: Format, app: &App, out: &mut dyn Write) -> Resu
             }
             json(out, &List { schema: SCHEMA, devices: devices.iter().map(DeviceJson::from).collect() })?;
         }
+        Format::Table if devices.is_empty() && unit.is_some() => writeln!(out, "No devices.")?,
         Format::Table if devices.is_empty() => {
             writeln!(out, "No devices. Enrol one with a token from `offchannel-server token create`.")?;
         }

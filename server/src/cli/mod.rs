@@ -5,12 +5,15 @@ mod channel;
 mod delivery;
 mod device;
 mod exception;
+mod import;
 pub mod output;
+mod placement;
 mod policy;
 mod serve;
 pub use serve::stop_signal;
 pub mod text;
 mod token;
+mod unit;
 pub mod view;
 
 use std::io::{self, Write};
@@ -65,6 +68,9 @@ enum Command {
     /// The policy: check a file, publish it, show what is in force.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// The units of the organisation.
+    #[command(subcommand)]
+    Unit(unit::UnitCommand),
     /// Enrolled devices.
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -155,6 +161,7 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
         Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(&args, out),
         Command::Token(command) => with_app(config, async |app| token::run(command, &app, out).await).await,
         Command::Policy(command) => with_app(config, async |app| policy::run(command, &app, out).await).await,
+        Command::Unit(command) => with_app(config, async |app| unit::run(command, &app, out).await).await,
         Command::Device(command) => with_app(config, async |app| device::run(command, &app, out).await).await,
         Command::Alert(command) => with_app(config, async |app| alert::run(command, &app, out).await).await,
         Command::Channel(command) => channel::run(command, config, out).await,

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use offchannel_shared::catalogue::Catalogue;
+use offchannel_shared::device::Ownership;
 use offchannel_shared::inventory::{Grade, Health, Inventory};
+use offchannel_shared::label::Label;
 
 use super::output::{Table, counted, instant, printable};
+use super::unit::owner_of;
 use crate::domain::device::Status;
 use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::placement::PlacedBy;
 use crate::domain::published::InForce;
 use crate::domain::trouble;
 use crate::service::DeviceView;
@@ -27,6 +31,7 @@ pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io:
     let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };
     writeln!(out, "Key      {}, since {}", device.public_key.id(), instant(device.key_since()))?;
     writeln!(out, "Status   {status} as of {}", instant(view.as_of))?;
+    placement(out, view)?;
     writeln!(out, "Policy   {:?}, version {}", printable(&in_force.policy.name), in_force.version)?;
     if let Some(at) = device.retired_at {
         writeln!(out, "Retired  {}", instant(at))?;
@@ -38,6 +43,35 @@ pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io:
     }
     findings(out, view, in_force)?;
     alerts(out, view, &in_force.catalogue)
+}
+
+/// Where the device belongs, as far as that is known.
+fn placement(out: &mut dyn Write, view: &DeviceView) -> io::Result<()> {
+    let (device, units) = (&view.device, &view.units);
+    if let Some(unit) = units.first() {
+        let above: Vec<&str> = units.iter().skip(1).map(|unit| unit.id.as_str()).collect();
+        let above = if above.is_empty() { String::new() } else { format!(", part of {}", above.join(", ")) };
+        let by = match device.placed_by {
+            None | Some(PlacedBy::Assigned) => "",
+            Some(PlacedBy::Token) => ", by its token",
+            Some(PlacedBy::Label) => ", by its labels",
+        };
+        let name = printable(&unit.name);
+        writeln!(out, "Unit     {} ({name}){above}{by}", unit.id)?;
+        let answering = units.iter().find(|unit| unit.owner.is_some());
+        writeln!(out, "Owner    {}", owner_of(answering, &unit.id))?;
+    }
+    let labels: Vec<&str> = device.placement.labels.iter().map(Label::as_str).collect();
+    if !labels.is_empty() {
+        writeln!(out, "Labels   {}", labels.join(" "))?;
+    }
+    if let Some(person) = &device.person {
+        writeln!(out, "Person   {}", printable(person.as_str()))?;
+    }
+    if device.placement.ownership == Ownership::Personal {
+        writeln!(out, "Owned    by the person who uses it")?;
+    }
+    Ok(())
 }
 
 /// The name of an app for people.

@@ -6,8 +6,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::device::Ownership;
 use offchannel_shared::ids::{TokenId, UnitId};
+use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
@@ -51,9 +52,12 @@ pub(super) struct CreateArgs {
     /// Who owns the devices: corporate or personal.
     #[arg(long, default_value = "corporate")]
     ownership: Ownership,
-    /// The unit that the devices belong to; repeat it for the unit's ancestors, the nearest first.
-    #[arg(long = "unit", value_name = "UNIT")]
-    units: Vec<UnitId>,
+    /// The unit that the devices belong to.
+    #[arg(long)]
+    unit: Option<UnitId>,
+    /// A label that the devices carry: KEY or KEY=VALUE; repeat it for more.
+    #[arg(long = "device-label", value_name = "LABEL")]
+    device_labels: Vec<Label>,
     /// Write the token to a new file that only you can read, instead of showing it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -124,8 +128,14 @@ impl Drop for NewFile {
 async fn create(args: CreateArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
     // Before the token is made: one that nobody has seen must not stay behind.
     let file = args.out.as_deref().map(NewFile::create).transpose()?;
-    let placement = Placement { ownership: args.ownership, units: args.units };
-    let request = TokenRequest { label: args.label, placement, max_uses: args.uses, life: args.expires };
+    let request = TokenRequest {
+        label: args.label,
+        ownership: args.ownership,
+        unit: args.unit,
+        labels: args.device_labels.into_iter().collect(),
+        max_uses: args.uses,
+        life: args.expires,
+    };
     let made = app.service.create_token(request).await?;
     if let Some(file) = file
         && let Err(error) = file.write(&format!("{}\n", made.text))
@@ -190,7 +200,7 @@ async fn list(format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliE
                     None if token.uses >= token.max_uses => "spent",
                     None => "good",
                 };
-                let unit = token.placement.units.first().map_or_else(|| "-".to_owned(), ToString::to_string);
+                let unit = token.unit.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 table.row([
                     token.id.to_string(),
                     token.label.clone(),

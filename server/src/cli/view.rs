@@ -1,18 +1,27 @@
 //! The JSON shapes of the admin commands. Scripts rely on them: fields are added, never changed.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{Ownership, Platform};
+use offchannel_shared::ids::UnitId;
 use offchannel_shared::inventory::{Grade, Sighting, SourceHealth, Unlisted};
+use offchannel_shared::label::Label;
 use offchannel_shared::policy::{Policy, Severity};
 use serde::Serialize;
 
 use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::device::Goodbye;
+use crate::domain::device_import::DeviceChange;
 use crate::domain::finding::{Finding, FindingKind};
+use crate::domain::placement::{Difference, PersonRef, PlacedBy};
 use crate::domain::published::{InForce, PolicyVersion};
 use crate::domain::token::Token;
+use crate::domain::tree::Organisation;
+use crate::domain::unit::Unit;
+use crate::domain::unit_import::UnitChange;
 use crate::service::{AlertView, DeviceView};
 
 /// The schema of all these shapes.
@@ -27,7 +36,15 @@ pub struct DeviceJson<'a> {
     os: &'a str,
     arch: &'a str,
     ownership: Ownership,
+    unit: Option<&'a str>,
+    /// The unit and those above it, the nearest first.
     units: Vec<&'a str>,
+    unit_by: Option<PlacedBy>,
+    /// Who answers for the unit; only where one device is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerJson<'a>>,
+    labels: &'a BTreeSet<Label>,
+    person: Option<&'a str>,
     status: &'static str,
     as_of: Timestamp,
     agent_version: &'a str,
@@ -52,7 +69,12 @@ impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
             os: &device.facts.os,
             arch: &device.facts.arch,
             ownership: device.placement.ownership,
+            unit: device.placement.units.first().map(|unit| unit.as_str()),
             units: device.placement.units.iter().map(|unit| unit.as_str()).collect(),
+            unit_by: device.placed_by,
+            owner: view.units.iter().find_map(OwnerJson::of),
+            labels: &device.placement.labels,
+            person: device.person.as_ref().map(PersonRef::as_str),
             // As `device list` and `device show` say it: how a retired device stood is of no use.
             status: if device.retired_at.is_some() { "retired" } else { view.status.as_str() },
             as_of: view.as_of,
@@ -67,6 +89,85 @@ impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
             retired_at: device.retired_at,
             revision: device.report.as_ref().map_or(0, |report| report.revision),
         }
+    }
+}
+
+/// Who answers for a unit.
+#[derive(Debug, Serialize)]
+pub struct OwnerJson<'a> {
+    unit: &'a str,
+    name: &'a str,
+    email: Option<&'a str>,
+}
+
+impl<'a> OwnerJson<'a> {
+    /// The shape of a unit's own owner, if it has one.
+    fn of(unit: &'a Unit) -> Option<Self> {
+        let owner = unit.owner.as_ref()?;
+        Some(Self { unit: unit.id.as_str(), name: &owner.name, email: owner.email.as_deref() })
+    }
+}
+
+/// A unit.
+#[derive(Debug, Serialize)]
+pub struct UnitJson<'a> {
+    id: &'a str,
+    name: &'a str,
+    parent: Option<&'a str>,
+    /// The unit and those above it, the nearest first.
+    path: Vec<UnitId>,
+    /// Who answers for it: its own owner, or that of the nearest unit above that has one.
+    owner: Option<OwnerJson<'a>>,
+    label: Option<&'a str>,
+    devices: u64,
+    tokens: u64,
+}
+
+impl<'a> UnitJson<'a> {
+    /// The shape of a unit.
+    pub fn new(unit: &'a Unit, organisation: &'a Organisation) -> Self {
+        let path = organisation.tree.path(&unit.id);
+        let held = organisation.held(&unit.id);
+        Self {
+            id: unit.id.as_str(),
+            name: &unit.name,
+            parent: unit.parent.as_ref().map(|parent| parent.as_str()),
+            owner: organisation.tree.owner(&path).and_then(OwnerJson::of),
+            path,
+            label: unit.label.as_ref().map(Label::as_str),
+            devices: held.devices,
+            tokens: held.tokens,
+        }
+    }
+}
+
+/// A change of a unit.
+#[derive(Debug, Serialize)]
+pub struct UnitChangeJson<'a> {
+    unit: &'a str,
+    kind: &'static str,
+    differences: &'a [Difference],
+}
+
+impl<'a> From<&'a UnitChange> for UnitChangeJson<'a> {
+    fn from(change: &'a UnitChange) -> Self {
+        let UnitChange { unit, kind, differences } = change;
+        Self { unit: unit.as_str(), kind: kind.as_str(), differences }
+    }
+}
+
+/// A change of where a device belongs.
+#[derive(Debug, Serialize)]
+pub struct DeviceChangeJson<'a> {
+    device: &'a str,
+    hostname: &'a str,
+    differences: &'a [Difference],
+}
+
+impl<'a> From<&'a DeviceChange> for DeviceChangeJson<'a> {
+    fn from(change: &'a DeviceChange) -> Self {
+        let DeviceChange { device, hostname, differences } = change;
+        Self { device: device.as_str(), hostname, differences }
     }
 }
 
@@ -296,7 +397,10 @@ pub struct TokenJson<'a> {
     id: &'a str,
     label: &'a str,
     ownership: Ownership,
+    unit: Option<&'a str>,
+    /// As in the JSON of devices, but without the units above.
     units: Vec<&'a str>,
+    device_labels: &'a BTreeSet<Label>,
     uses: u32,
     max_uses: u32,
     created_at: Timestamp,
@@ -309,8 +413,10 @@ impl<'a> From<&'a Token> for TokenJson<'a> {
         Self {
             id: token.id.as_str(),
             label: &token.label,
-            ownership: token.placement.ownership,
-            units: token.placement.units.iter().map(|unit| unit.as_str()).collect(),
+            ownership: token.ownership,
+            unit: token.unit.as_ref().map(|unit| unit.as_str()),
+            units: token.unit.iter().map(|unit| unit.as_str()).collect(),
+            device_labels: &token.labels,
             uses: token.uses,
             max_uses: token.max_uses,
             created_at: token.created_at,

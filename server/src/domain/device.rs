@@ -13,6 +13,7 @@ use offchannel_shared::wire::GoodbyeReason;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
+use super::placement::{PersonRef, PlacedBy};
 
 /// How many earlier epochs are remembered, to tell a clone from a state file that was made anew.
 pub const PAST_EPOCHS: usize = 8;
@@ -28,8 +29,14 @@ pub struct Device {
     pub replaced_key: Option<ReplacedKey>,
     /// What it says of itself.
     pub facts: DeviceFacts,
-    /// What the organisation says of it.
+    /// What the organisation says of it, as rules read it.
     pub placement: Placement,
+    /// How it came to its unit, if it is in one.
+    pub placed_by: Option<PlacedBy>,
+    /// When `placement` last changed since it was enrolled, if it did: what it was told before is out of date.
+    pub placed_at: Option<Timestamp>,
+    /// Who uses it, in the organisation's own terms. Not for agents.
+    pub person: Option<PersonRef>,
     /// The token that it was enrolled with.
     pub token: TokenId,
     /// When it was enrolled.

@@ -3,12 +3,15 @@
 //! A token reads `oct1_<id>_<secret>`; only the hash of the secret is stored. The secret has 160 random bits,
 //! so a plain SHA-256 is enough (nobody can try them all).
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use offchannel_shared::device::Placement;
+use offchannel_shared::device::Ownership;
 use offchannel_shared::digest::hex;
-use offchannel_shared::ids::TokenId;
+use offchannel_shared::ids::{TokenId, UnitId};
+use offchannel_shared::label::Label;
 use ring::digest::{SHA256, digest};
 
 /// Random bytes of a token's secret.
@@ -25,8 +28,12 @@ pub struct Token {
     pub secret_hash: String,
     /// What it is for, in the operator's words.
     pub label: String,
-    /// Where devices that use it are placed.
-    pub placement: Placement,
+    /// Who owns the devices that use it.
+    pub ownership: Ownership,
+    /// The unit that they belong to.
+    pub unit: Option<UnitId>,
+    /// The labels that they carry.
+    pub labels: BTreeSet<Label>,
     /// How many devices may be enrolled with it.
     pub max_uses: u32,
     /// How many were.

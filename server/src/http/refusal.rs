@@ -148,6 +148,7 @@ impl From<ServiceError> for Refusal {
                 Self::unavailable("the collector cannot store anything at the moment: come back later")
             }
             ServiceError::Store(_)
+            | ServiceError::Plan(_)
             | ServiceError::Policy(_)
             | ServiceError::StoredPolicy { .. }
             | ServiceError::Bundle(_)

@@ -8,6 +8,7 @@ mod agent;
 mod live;
 mod summary;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
-use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::device::Ownership;
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::span::Span;
 
@@ -145,7 +146,9 @@ async fn begin(
     } else {
         let request = TokenRequest {
             label: "quickstart".to_owned(),
-            placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+            ownership: Ownership::Corporate,
+            unit: None,
+            labels: BTreeSet::new(),
             max_uses: 1,
             life: TOKEN_LIFE,
         };

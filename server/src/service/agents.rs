@@ -43,10 +43,10 @@ impl Service {
             replaced_key: None,
             facts: request.facts,
             // The store takes the token's.
-            placement: Placement {
-                ownership: offchannel_shared::device::Ownership::Corporate,
-                units: Vec::new(),
-            },
+            placement: Placement::default(),
+            placed_by: None,
+            placed_at: None,
+            person: None,
             token: presented.id.clone(),
             enrolled_at: now,
             retired_at: None,
@@ -68,7 +68,7 @@ impl Service {
             schema: SCHEMA,
             device_id: device.id.clone(),
             signing_keys: vec![self.0.signing_key.public().clone()],
-            bundle: self.bundle_for(&device.placement, now)?,
+            bundle: self.bundle_for(&device.placement, device.placed_at, now)?,
             next_check_in: in_force.policy.check_in_every.as_seconds(),
             server_time: now,
         })
@@ -119,6 +119,7 @@ impl Service {
             next_check_in: in_force.policy.check_in_every.as_seconds(),
             bundle: self.bundle_if_needed(
                 &known.placement,
+                known.placed_at,
                 request.policy_version,
                 request.policy_expires_at,
                 now,
@@ -156,7 +157,13 @@ impl Service {
             schema: SCHEMA,
             accepted_revision: request.revision,
             next_check_in: in_force.policy.check_in_every.as_seconds(),
-            bundle: self.bundle_if_needed(&known.placement, request.policy_version, None, now)?,
+            bundle: self.bundle_if_needed(
+                &known.placement,
+                known.placed_at,
+                request.policy_version,
+                None,
+                now,
+            )?,
             server_time: now,
         })
     }

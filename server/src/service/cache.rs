@@ -31,6 +31,7 @@ pub struct DeviceKey {
 pub(super) struct Known {
     pub(super) key: DeviceKey,
     pub(super) placement: Placement,
+    pub(super) placed_at: Option<Timestamp>,
     pub(super) on_record: Option<(Epoch, u64, Digest)>,
     /// It had fallen silent or said goodbye: that it is heard of again changes something.
     pub(super) missed: bool,
@@ -50,6 +51,7 @@ impl Known {
                 retired_at: device.retired_at,
             },
             placement: device.placement.clone(),
+            placed_at: device.placed_at,
             on_record: device.report.as_ref().map(|r| (r.epoch.clone(), r.revision, r.digest.clone())),
             missed: active(AlertKind::DeviceSilent) || device.goodbye.is_some(),
             cloned: active(AlertKind::DeviceCloned),
@@ -112,6 +114,9 @@ impl DeviceCache {
     }
 }
 
+/// Most signed bundles that are kept; more than there are placements at a time, and some 100 MB at most.
+const BUNDLES_MAX: usize = 4_096;
+
 /// Signed bundles by placement: all devices of a unit get the same bytes.
 #[derive(Debug, Default)]
 pub(super) struct BundleCache(Mutex<BTreeMap<String, Signed>>);
@@ -130,7 +135,12 @@ impl BundleCache {
     }
 
     pub(super) fn put(&self, placement: String, signed: Signed) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(placement, signed);
+        let mut bundles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Places that are there no more must not add up over the years.
+        if bundles.len() >= BUNDLES_MAX {
+            bundles.clear();
+        }
+        bundles.insert(placement, signed);
     }
 
     pub(super) fn clear(&self) {

@@ -1,7 +1,7 @@
 //! Devices as the security team sees them.
 
 use jiff::Timestamp;
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::ids::{DeviceId, UnitId};
 use offchannel_shared::span::Span;
 
 use super::{Service, ServiceError};
@@ -9,6 +9,8 @@ use crate::domain::alert::Alert;
 use crate::domain::device::{Device, Status};
 use crate::domain::finding::Finding;
 use crate::domain::ingest;
+use crate::domain::unit::Unit;
+use crate::store::DeviceSummary;
 
 /// A device with how it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +23,8 @@ pub struct DeviceView {
     pub findings: Vec<Finding>,
     /// Its alerts, also resolved ones; empty in lists.
     pub alerts: Vec<Alert>,
+    /// Its unit and those above it, the nearest first; empty in lists.
+    pub units: Vec<Unit>,
     /// The instant that `status` is true at.
     pub as_of: Timestamp,
 }
@@ -35,18 +39,38 @@ impl Service {
         after: Option<&DeviceId>,
         limit: u32,
     ) -> Result<Vec<DeviceView>, ServiceError> {
+        let list = self.0.store.devices(after, limit).await?;
+        Ok(self.listed(list))
+    }
+
+    /// Devices of a unit and of those below it, sorted by id, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Plan`] if there is no such unit, [`ServiceError::Store`].
+    pub async fn devices_in(
+        &self,
+        unit: &UnitId,
+        after: Option<&DeviceId>,
+        limit: u32,
+    ) -> Result<Vec<DeviceView>, ServiceError> {
+        self.units().await?.find(unit).map_err(|missing| ServiceError::Plan(missing.into()))?;
+        let list = self.0.store.devices_in(unit, after, limit).await?;
+        Ok(self.listed(list))
+    }
+
+    fn listed(&self, list: Vec<DeviceSummary>) -> Vec<DeviceView> {
         // Without a policy no device can have enrolled: the list is empty, and that is no error.
         let stale_after = self.in_force().map_or(Span::ZERO, |in_force| in_force.policy.stale_after);
         let as_of = self.now();
-        let list = self.0.store.devices(after, limit).await?;
-        let view = |summary: crate::store::DeviceSummary| DeviceView {
+        let view = |summary: DeviceSummary| DeviceView {
             status: summary.device.status(&summary.findings, stale_after, as_of),
             device: summary.device,
             findings: summary.findings,
             alerts: Vec::new(),
+            units: Vec::new(),
             as_of,
         };
-        Ok(list.into_iter().map(view).collect())
+        list.into_iter().map(view).collect()
     }
 
     /// One device.
@@ -57,11 +81,14 @@ impl Service {
         let stale_after = self.in_force()?.policy.stale_after;
         let as_of = self.now();
         let case = self.0.store.case(id).await?.ok_or_else(|| Self::not_found(id))?;
+        let tree = self.units().await?;
+        let units = case.device.placement.units.iter().filter_map(|id| tree.get(id)).cloned().collect();
         Ok(DeviceView {
             status: case.device.status(&case.findings, stale_after, as_of),
             device: case.device,
             findings: case.findings,
             alerts: case.alerts,
+            units,
             as_of,
         })
     }

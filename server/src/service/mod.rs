@@ -8,9 +8,12 @@ mod background;
 mod cache;
 mod devices;
 mod exceptions;
+mod placement;
 mod policies;
+mod sheet;
 mod stats;
 mod tokens;
+mod units;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
@@ -25,8 +28,11 @@ pub use alerts::AlertView;
 pub use cache::DeviceKey;
 pub use devices::DeviceView;
 pub use exceptions::{ExceptionChange, ExceptionView};
+pub use placement::DeviceEdit;
+pub use sheet::FILE_MAX;
 pub use stats::ServiceStats;
 pub use tokens::{NewToken, TokenRequest};
+pub use units::{UnitEdit, UnitsImported};
 
 use crate::clock::Clock;
 use crate::domain::exception::{ExceptionError, InForceExceptions};
@@ -35,7 +41,7 @@ use crate::domain::published::InForce;
 use crate::domain::route::Routes;
 use crate::domain::token::TokenError;
 use crate::random::RandomError;
-use crate::store::{Store, StoreError};
+use crate::store::{PlanRefused, Store, StoreError};
 
 /// Why the service did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +77,9 @@ pub enum ServiceError {
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// The organisation, or where devices belong in it, cannot be as was asked.
+    #[error(transparent)]
+    Plan(PlanRefused),
     /// A body of another schema.
     #[error("the body has schema {0}, this collector reads schema {known}", known = offchannel_shared::wire::SCHEMA)]
     Schema(u32),
@@ -154,7 +163,7 @@ impl Service {
         &self.0.store
     }
 
-    /// Counts up with every change of an alert, and with every new policy.
+    /// Counts up with every change of an alert and of the organisation, and with every new policy.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }

@@ -108,36 +108,59 @@ impl Service {
     pub(super) fn bundle_if_needed(
         &self,
         placement: &Placement,
+        placed_at: Option<Timestamp>,
         version: u64,
         expires_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<Option<Envelope>, ServiceError> {
         let current = self.in_force()?.version == version;
         let lasts = expires_at.is_none_or(|at| at > BUNDLE_RENEWAL.after(now));
-        if current && lasts { Ok(None) } else { self.bundle_for(placement, now).map(Some) }
+        // All bundles live equally long: when it ends says when it was signed, and so where the device was then.
+        let elsewhere = expires_at.zip(placed_at).is_some_and(|(at, placed)| at < BUNDLE_LIFE.after(placed));
+        if current && lasts && !elsewhere {
+            return Ok(None);
+        }
+        self.bundle_for(placement, placed_at, now).map(Some)
     }
 
-    /// The signed policy for devices of this placement.
-    pub(super) fn bundle_for(&self, placement: &Placement, now: Timestamp) -> Result<Envelope, ServiceError> {
+    /// The signed policy for devices of this placement, signed since they were placed so: an agent takes no bundle that is
+    /// older than its own, and it may have been elsewhere meanwhile.
+    pub(super) fn bundle_for(
+        &self,
+        placement: &Placement,
+        placed_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Envelope, ServiceError> {
         let in_force = self.in_force()?;
-        let key = serde_json::to_string(placement).map_err(ServiceError::Bundle)?;
+        // Labels that no rule asks for make no other bundle.
+        let asked = in_force.policy.labels();
+        let mut placement = placement.clone();
+        placement.labels.retain(|label| asked.contains(label));
+        let key = serde_json::to_string(&placement).map_err(ServiceError::Bundle)?;
+        let since = placed_at.unwrap_or(Timestamp::MIN);
         let fresh = |signed: &Signed| {
-            signed.version == in_force.version && now < BUNDLE_REUSE.after(signed.issued_at)
+            signed.version == in_force.version
+                && signed.issued_at >= since
+                && now < BUNDLE_REUSE.after(signed.issued_at)
         };
         if let Some(signed) = self.0.bundles.get(&key).filter(fresh) {
             return Ok(signed.envelope);
         }
+        let policy = in_force.policy.as_sent_to(&placement);
+        placement.labels.clear();
+        // A clock that was put back must not make a bundle that looks older than the placement.
+        let issued_at = now.max(since);
         let bundle = Bundle {
             schema: BUNDLE_SCHEMA,
             version: in_force.version,
-            issued_at: now,
-            expires_at: BUNDLE_LIFE.after(now),
-            placement: placement.clone(),
-            policy: in_force.policy.clone(),
+            issued_at,
+            expires_at: BUNDLE_LIFE.after(issued_at),
+            placement,
+            policy,
         };
         let payload = serde_json::to_vec(&bundle).map_err(ServiceError::Bundle)?;
         let envelope = Envelope::seal(BUNDLE_TYPE, &payload, &self.0.signing_key);
-        let signed = Signed { version: in_force.version, issued_at: now, envelope: envelope.clone() };
+        let signed = Signed { version: in_force.version, issued_at, envelope: envelope.clone() };
         self.0.bundles.put(key, signed);
         Ok(envelope)
     }

@@ -1,7 +1,10 @@
 //! Enrolment tokens.
 
-use offchannel_shared::device::Placement;
-use offchannel_shared::ids::TokenId;
+use std::collections::BTreeSet;
+
+use offchannel_shared::device::Ownership;
+use offchannel_shared::ids::{TokenId, UnitId};
+use offchannel_shared::label::{LABELS_MAX, Label};
 use offchannel_shared::span::Span;
 
 use super::{Service, ServiceError};
@@ -18,8 +21,12 @@ const LIFE_MAX: Span = Span::seconds(366 * 86_400);
 pub struct TokenRequest {
     /// What it is for, in the operator's words.
     pub label: String,
-    /// Where devices that use it are placed.
-    pub placement: Placement,
+    /// Who owns the devices that use it.
+    pub ownership: Ownership,
+    /// The unit that they belong to.
+    pub unit: Option<UnitId>,
+    /// The labels that they carry.
+    pub labels: BTreeSet<Label>,
     /// How many devices may be enrolled with it.
     pub max_uses: u32,
     /// How long it lasts.
@@ -60,6 +67,12 @@ impl Service {
                 request.life
             ));
         }
+        if request.labels.len() > LABELS_MAX {
+            return invalid(format!("a device carries at most {LABELS_MAX} labels"));
+        }
+        if let Some(unit) = &request.unit {
+            self.units().await?.find(unit).map_err(|missing| ServiceError::Plan(missing.into()))?;
+        }
         let now = self.now();
         let id = random::id()?;
         let (text, secret_hash) = token::compose(&id, random::bytes()?);
@@ -67,7 +80,9 @@ impl Service {
             id,
             secret_hash,
             label: request.label,
-            placement: request.placement,
+            ownership: request.ownership,
+            unit: request.unit,
+            labels: request.labels,
             max_uses: request.max_uses,
             uses: 0,
             created_at: now,

@@ -93,7 +93,8 @@ pub trait DeviceStore: Send + Sync {
     /// Registers a device and spends the token, together or not at all.
     ///
     /// `device.placement` and `device.token` are replaced by the token's. A key that is known already and comes
-    /// with another token keeps its device, which is placed anew and due at `now`; a retired one is refused.
+    /// with another token keeps its device and what people have said of it; otherwise it is placed anew, and it is due at
+    /// `now`. A retired one is refused.
     ///
     /// # Errors
     /// [`StoreError`]; a token that may not be used is an outcome, not an error.
@@ -117,7 +118,8 @@ pub trait DeviceStore: Send + Sync {
     async fn case(&self, id: &DeviceId) -> Result<Option<Case>, StoreError>;
 
     /// Loads a device's case, lets `decide` decide and commits the outcome, alone or together with
-    /// other decisions; no other decision about the device comes between. One that gives the device the key of
+    /// other decisions; no other decision about the device comes between. Where a device belongs is not decided
+    /// here, but by [`super::UnitStore`]. One that gives the device the key of
     /// another device is refused as [`Refusal::KeyTaken`].
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod exceptions;
 mod policies;
 pub mod sqlite;
 mod tokens;
+mod units;
 
 use std::fmt::Debug;
 
@@ -24,6 +25,7 @@ pub use devices::{
 pub use exceptions::{ChangeException, ExceptionStore};
 pub use policies::PolicyStore;
 pub use tokens::TokenStore;
+pub use units::{Assign, PlanRefused, Reorganise, UnitStore};
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,7 @@ pub enum StoreError {
 /// Everything that the collector stores.
 #[async_trait]
 pub trait Store:
-    AlertStore + DeliveryStore + DeviceStore + ExceptionStore + PolicyStore + TokenStore + Debug
+    AlertStore + DeliveryStore + DeviceStore + ExceptionStore + PolicyStore + TokenStore + UnitStore + Debug
 {
     /// Whether the store answers; for readiness.
     ///

@@ -32,7 +32,7 @@ async fn uses(store: &Arc<dyn Store>) -> Vec<u32> {
 
 async fn placed(store: Arc<dyn Store>) {
     let device = enrolled(&store, 1).await;
-    assert_eq!((&device.placement, &device.token), (&token(1).placement, &token(1).id));
+    assert_eq!((device.placement.ownership, &device.token), (token(1).ownership, &token(1).id));
     assert_eq!(store.device(&device.id).await.unwrap(), Some(device));
     assert_eq!(uses(&store).await, [1]);
 }
@@ -119,7 +119,6 @@ async fn again(store: Arc<dyn Store>) {
     let outcome = enrol(&store, presented(&token(2)), offered, 300).await;
     let mut expected = reported.device;
     expected.token = id(2);
-    expected.placement = token(2).placement;
     expected.facts.hostname = "renamed".to_owned();
     expected.agent_version = "0.2.0".to_owned();
     expected.last_seen = at(300);

@@ -16,11 +16,13 @@ use offchannel_server::domain::finding::{Finding, FindingKind};
 use offchannel_server::domain::ingest::Refusal;
 use offchannel_server::domain::published::PolicyVersion;
 use offchannel_server::domain::token::{Presented, Token};
+use offchannel_server::domain::unit::Unit;
 use offchannel_server::store::{Decide, DecideOutcome, Enrolled, Store};
 use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AppId, ChannelName, DeviceId, Id, Kind, RuleId, UnitId};
 use offchannel_shared::inventory::{Grade, Health, Inventory, Scope, Sighting, SourceHealth};
+use offchannel_shared::label::Label;
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::Severity;
 use offchannel_shared::signing::PublicKey;
@@ -42,6 +44,20 @@ pub fn rule(name: &str) -> RuleId {
     RuleId::new(name).unwrap()
 }
 
+pub fn unit_id(name: &str) -> UnitId {
+    UnitId::new(name).unwrap()
+}
+
+pub fn labels(texts: &[&str]) -> BTreeSet<Label> {
+    texts.iter().map(|text| Label::new(*text).unwrap()).collect()
+}
+
+/// A unit that is part of another one, or at the top.
+pub fn unit(name: &str, parent: Option<&str>) -> Unit {
+    let parent = parent.map(unit_id);
+    Unit { id: unit_id(name), name: name.to_uppercase(), parent, owner: None, label: None }
+}
+
 pub fn channel(name: &str) -> ChannelName {
     ChannelName::new(name).unwrap()
 }
@@ -51,10 +67,9 @@ pub fn token(number: u64) -> Token {
         id: id(number),
         secret_hash: format!("{number:064x}"),
         label: format!("token {number}"),
-        placement: Placement {
-            ownership: Ownership::Corporate,
-            units: vec![UnitId::new(format!("unit-{number}")).unwrap(), UnitId::new("root").unwrap()],
-        },
+        ownership: Ownership::Corporate,
+        unit: None,
+        labels: BTreeSet::new(),
         max_uses: 1_000_000,
         uses: 0,
         created_at: at(i64::try_from(number).unwrap()),
@@ -83,7 +98,10 @@ pub fn device(number: u64) -> Device {
             arch: "x86_64".to_owned(),
             machine: format!("{number:032x}"),
         },
-        placement: Placement { ownership: Ownership::Personal, units: Vec::new() },
+        placement: Placement { ownership: Ownership::Personal, ..Placement::default() },
+        placed_by: None,
+        placed_at: None,
+        person: None,
         token: id(0),
         enrolled_at: at(0),
         retired_at: None,
@@ -278,7 +296,11 @@ pub async fn commit(
 
 /// Enrols device `number` with a token of its own number.
 pub async fn enrolled(store: &Arc<dyn Store>, number: u64) -> Device {
-    let token = token(number);
+    enrolled_with(store, number, token(number)).await
+}
+
+/// Enrols device `number` with this token, which is made.
+pub async fn enrolled_with(store: &Arc<dyn Store>, number: u64, token: Token) -> Device {
     store.create_token(token.clone()).await.unwrap();
     match store.enrol(presented(&token), device(number), at(0)).await.unwrap() {
         Enrolled::Registered(device) => *device,

@@ -8,8 +8,10 @@ mod enrolling;
 mod exceptions;
 pub mod fixtures;
 pub mod model;
+mod model_units;
 mod policies;
 mod tokens;
+mod units;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -45,6 +47,7 @@ pub fn all() -> Vec<(&'static str, Vec<Behaviour>)> {
         ("exceptions", exceptions::all()),
         ("policies", policies::all()),
         ("tokens", tokens::all()),
+        ("units", units::all()),
         ("the store", vec![behaviour("a closed store says so", a_closed_store_says_so)]),
     ]
 }

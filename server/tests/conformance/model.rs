@@ -21,6 +21,7 @@ use super::fixtures::{
     alert, at, change, channel, deciding, delivery, device, finding, id, nothing, opened, policy, presented,
     report, terms, token,
 };
+use super::model_units::{self, Organise, Units};
 
 const APPS: [&str; 3] = ["signal", "telegram", "whatsapp"];
 const CHANNELS: [&str; 2] = ["mail", "siem"];
@@ -28,7 +29,8 @@ const CHANNELS: [&str; 2] = ["mail", "siem"];
 /// Something that is done to a store. Small numbers, so that commands meet.
 #[derive(Debug, Clone)]
 pub enum Command {
-    Token { number: u64, uses: u32, expires: i64 },
+    Token { number: u64, uses: u32, expires: i64, unit: Option<u64>, labels: u8 },
+    Organise(Organise),
     Revoke { number: u64, now: i64 },
     Enrol { token: u64, wrong: bool, key: u64, id: u64, now: i64 },
     Decide { device: u64, plan: Plan },
@@ -73,7 +75,10 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
         },
     );
     let command = prop_oneof![
-        2 => (small(), 0_u32..4, time()).prop_map(|(number, uses, expires)| Command::Token { number, uses, expires }),
+        2 => (small(), 0_u32..4, time(), prop::option::of(small()), 0_u8..4).prop_map(
+            |(number, uses, expires, unit, labels)| Command::Token { number, uses, expires, unit, labels }
+        ),
+        8 => model_units::commands().prop_map(Command::Organise),
         1 => (small(), time()).prop_map(|(number, now)| Command::Revoke { number, now }),
         4 => (small(), 0_u8..8, small(), small(), time()).prop_map(|(token, wrong, key, id, now)| {
             Command::Enrol { token, wrong: wrong == 0, key, id, now: now / 2 }
@@ -96,9 +101,10 @@ pub fn commands() -> impl Strategy<Value = Vec<Command>> {
 }
 
 #[derive(Debug, Default)]
-struct Model {
-    tokens: BTreeMap<TokenId, Token>,
-    devices: BTreeMap<DeviceId, Device>,
+pub(super) struct Model {
+    pub(super) tokens: BTreeMap<TokenId, Token>,
+    pub(super) devices: BTreeMap<DeviceId, Device>,
+    pub(super) units: Units,
     findings: BTreeMap<FindingId, Finding>,
     alerts: BTreeMap<AlertId, Alert>,
     events: Vec<AlertEvent>,
@@ -163,13 +169,19 @@ fn decide(case: Case, number: u64, plan: &Plan) -> Decision {
 impl Model {
     async fn step(&mut self, store: &Arc<dyn Store>, place: u64, command: &Command) {
         match command.clone() {
-            Command::Token { number, uses, expires } => {
+            Command::Token { number, uses, expires, unit, labels } => {
                 let mut token = token(number);
                 (token.max_uses, token.expires_at) = (uses, at(expires));
+                token.unit = unit.map(model_units::unit_id);
+                token.labels = model_units::labels(labels);
                 let taken = store.create_token(token.clone()).await.is_ok();
-                assert_eq!(taken, !self.tokens.contains_key(&token.id));
-                self.tokens.entry(token.id.clone()).or_insert(token);
+                let known = token.unit.as_ref().is_none_or(|unit| self.units.knows(unit));
+                assert_eq!(taken, known && !self.tokens.contains_key(&token.id));
+                if known {
+                    self.tokens.entry(token.id.clone()).or_insert(token);
+                }
             }
+            Command::Organise(organise) => self.organise(store, organise).await,
             Command::Revoke { number, now } => {
                 let revoked = store.revoke_token(&id(number), at(now)).await.ok();
                 let token = self.tokens.get_mut(&id(number));
@@ -303,7 +315,7 @@ impl Model {
         }
     }
 
-    fn of_key(&self, key: u64) -> Vec<DeviceId> {
+    pub(super) fn of_key(&self, key: u64) -> Vec<DeviceId> {
         let key = device(key).public_key;
         self.devices
             .values()
@@ -346,21 +358,23 @@ impl Model {
             return Ok(known.clone());
         }
         token.spend(presented, at(now))?;
-        (offered.token, offered.placement) = (token.id.clone(), token.placement.clone());
-        if let Some(known) = known {
+        let token = token.clone();
+        offered.token = token.id.clone();
+        if let Some(known) = &known {
             offered = Device {
                 token: offered.token,
-                placement: offered.placement,
                 facts: offered.facts,
                 agent_version: offered.agent_version,
                 last_seen: known.last_seen.max(at(now)),
                 goodbye: None,
                 evaluate_at: Some(known.evaluate_at.map_or(at(now), |due| due.min(at(now)))),
-                ..known
+                ..known.clone()
             };
         }
-        self.devices.insert(offered.id.clone(), offered.clone());
-        Ok(offered)
+        let id = offered.id.clone();
+        self.devices.insert(id.clone(), offered);
+        self.enrolled(&id, &token, known.is_some(), now);
+        Ok(self.devices[&id].clone())
     }
 
     fn case(&self, device: &DeviceId) -> Case {
@@ -466,6 +480,7 @@ impl Model {
         due.sort_by_key(|device| (device.evaluate_at, device.id.clone()));
         let due: Vec<DeviceId> = due.into_iter().take(3).map(|device| device.id.clone()).collect();
         assert_eq!(store.due(at(100), 3).await.unwrap(), due, "{context}");
+        self.compare_units(store, &context).await;
         let mut policies = self.policies.clone();
         policies.reverse();
         assert_eq!(store.policies().await.unwrap(), policies, "{context}");

@@ -8,6 +8,7 @@ mod people;
 mod rotation;
 mod routes;
 mod stopped;
+mod units;
 mod world;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use offchannel_server::domain::ingest::{self, Context, Refusal};
 use offchannel_server::domain::published::InForce;
 use offchannel_server::domain::route::Routes;
 use offchannel_shared::catalogue::Catalogue;
-use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
+use offchannel_shared::device::{DeviceFacts, Placement, Platform};
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AlertId, AppId, ChannelName, DeliveryId, DeviceId, Epoch, FindingId, TokenId};
 use offchannel_shared::inventory::{Change, Grade, Inventory, Scope, Sighting, Transition};
@@ -100,7 +100,10 @@ impl World {
             public_key: PublicKey::from_bytes(&[7; 32]).unwrap(),
             replaced_key: None,
             facts: facts(),
-            placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+            placement: Placement::default(),
+            placed_by: None,
+            placed_at: None,
+            person: None,
             token: TokenId::from_random([2; 16]),
             enrolled_at: at(0),
             retired_at: None,

@@ -1,6 +1,7 @@
 //! A collector on a real socket, over real TLS, with a real database and a clock that can be set; and
 //! devices that talk to it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use offchannel_server::metrics::Metrics;
 use offchannel_server::service::{Service, TokenRequest};
 use offchannel_server::store::sqlite::{OpenOptions, SqliteStore};
 use offchannel_server::{http as collector, tls};
-use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::device::Ownership;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{ChannelName, Epoch};
 use offchannel_shared::inventory::Inventory;
@@ -179,8 +180,14 @@ impl Server {
 
     /// A token for one device.
     pub async fn token(&self, max_uses: u32, life: Span) -> offchannel_server::service::NewToken {
-        let placement = Placement { ownership: Ownership::Corporate, units: Vec::new() };
-        let request = TokenRequest { label: "test".to_owned(), placement, max_uses, life };
+        let request = TokenRequest {
+            label: "test".to_owned(),
+            ownership: Ownership::Corporate,
+            unit: None,
+            labels: BTreeSet::new(),
+            max_uses,
+            life,
+        };
         self.service.create_token(request).await.unwrap()
     }
 

@@ -12,7 +12,7 @@ mod parse_notice;
 mod problem;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -29,6 +29,7 @@ use crate::catalogue::{App, AppKind, Entry};
 use crate::device::{Ownership, Placement, Platform};
 use crate::ids::{AppId, NetworkId, RuleId, UnitId};
 use crate::inventory::Grade;
+use crate::label::Label;
 use crate::span::Span;
 
 /// The only policy schema so far.
@@ -225,6 +226,9 @@ pub struct Where {
     /// Units, each with its descendants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unit: Vec<UnitId>,
+    /// Labels, of which a device carries at least one. Never sent to agents: see [`Policy::as_sent_to`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label: Vec<Label>,
 }
 
 impl Where {
@@ -234,6 +238,12 @@ impl Where {
         any(self.platform.is_empty(), self.platform.contains(&platform))
             && any(self.ownership.is_empty(), self.ownership.contains(&placement.ownership))
             && any(self.unit.is_empty(), placement.units.iter().any(|unit| self.unit.contains(unit)))
+            && self.includes_labels(placement)
+    }
+
+    /// Whether a device is among those meant as far as its labels go.
+    fn includes_labels(&self, placement: &Placement) -> bool {
+        self.label.is_empty() || self.label.iter().any(|label| placement.labels.contains(label))
     }
 }
 
@@ -255,5 +265,23 @@ impl Policy {
     /// The rule with this id.
     pub fn rule(&self, id: &RuleId) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == *id)
+    }
+
+    /// The labels that rules are scoped by; no other label changes what a device is judged by.
+    pub fn labels(&self) -> BTreeSet<&Label> {
+        self.rules.iter().flat_map(|rule| &rule.scope.label).collect()
+    }
+
+    /// The policy as a device of this placement gets it: rules for other labels are left out, and the others no
+    /// longer ask for any. The outcome of judging is the same, agents that know no labels judge rightly, and no
+    /// device learns what it, or any other, is labelled.
+    #[must_use]
+    pub fn as_sent_to(&self, placement: &Placement) -> Self {
+        let mut policy = self.clone();
+        policy.rules.retain(|rule| rule.scope.includes_labels(placement));
+        for rule in &mut policy.rules {
+            rule.scope.label.clear();
+        }
+        policy
     }
 }

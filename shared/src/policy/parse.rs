@@ -225,6 +225,7 @@ fn read_where(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Where {
         platform: table.words(report, "platform", &Platform::ALL, Platform::as_str),
         ownership: table.words(report, "ownership", &Ownership::ALL, Ownership::as_str),
         unit: table.list(report, "unit").into_iter().map(Spanned::into_inner).collect(),
+        label: table.list(report, "label").into_iter().map(Spanned::into_inner).collect(),
     };
     table.finish(report);
     scope

@@ -170,6 +170,7 @@ pub const RULES: &[Rule] = &[
             "jiff",
             "offchannel_shared",
             "ring::digest",
+            "std::collections",
             "std::fmt",
             "thiserror",
         ]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use offchannel_shared::device::{Ownership, Placement, Platform};
+use offchannel_shared::device::{Placement, Platform};
 use offchannel_shared::ids::{AppId, DeviceId, Epoch};
 use offchannel_shared::inventory::{Grade, Inventory, Sighting, Unlisted};
 use offchannel_shared::language::Language;
@@ -82,7 +82,7 @@ fn view(rules: &str) -> View {
         version: 3,
         issued_at: at(0),
         expires_at: at(24 * 28),
-        placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+        placement: Placement::default(),
         policy: parse(&format!("schema = 1\nname = \"Corporate messaging\"\n{rules}")).unwrap().policy,
     };
     let catalogue = Arc::new(bundle.catalogue().unwrap());

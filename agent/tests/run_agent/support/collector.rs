@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::{SignedDuration, Timestamp};
 use offchannel_agent::clock::Clock;
-use offchannel_shared::device::{Ownership, Placement};
+use offchannel_shared::device::Placement;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::policy::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, parse};
@@ -122,7 +122,7 @@ pub fn bundle(version: u64, rules: &str, key: &SigningKey) -> Envelope {
         version,
         issued_at: now,
         expires_at: now.checked_add(SignedDuration::from_hours(24 * 30)).unwrap(),
-        placement: Placement { ownership: Ownership::Corporate, units: Vec::new() },
+        placement: Placement::default(),
         policy: parse(&text).unwrap().policy,
     };
     Envelope::seal(BUNDLE_TYPE, &serde_json::to_vec(&bundle).unwrap(), key)

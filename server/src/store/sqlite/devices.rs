@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::ids::{DeviceId, UnitId};
 use offchannel_shared::signing::PublicKey;
 use offchannel_shared::wire::GoodbyeReason;
 use rusqlite::types::Type;
@@ -16,16 +16,20 @@ use super::columns::{
 use super::failure::Failure;
 use super::findings;
 use crate::domain::device::{Device, Goodbye, LastReport, ReplacedKey};
+use crate::domain::placement::PlacedBy;
 use crate::store::{DeviceSummary, Seen};
 
 /// The columns that [`device`] reads.
 const SELECT: &str =
     "SELECT d.id, d.public_key, d.token_id, d.enrolled_at, d.hostname, d.platform, d.os, d.arch,
-    d.machine, d.ownership, d.units, d.past_epochs, d.goodbye_reason, d.goodbye_at, d.report_epoch,
+    d.machine, coalesce(p.ownership, d.ownership), coalesce(u.path, '[]'), d.past_epochs, d.goodbye_reason, d.goodbye_at, d.report_epoch,
     d.report_revision, d.report_digest, d.report_received_at, d.report_observed_at, d.report_inventory,
     a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at, d.replaced_key, d.key_replaced_at,
-    d.goodbye_stays_up
-    FROM devices d JOIN device_activity a ON a.device_id = d.id";
+    d.goodbye_stays_up,
+    p.unit_by, coalesce(p.labels, '[]'), p.person,
+    nullif(max(coalesce(p.placed_at, 0), coalesce(u.placed_at, 0)), 0)
+    FROM devices d JOIN device_activity a ON a.device_id = d.id
+    LEFT JOIN device_places p ON p.device_id = d.id LEFT JOIN units u ON u.id = p.unit";
 
 /// Writes what a device says of itself.
 const UPDATE_TOLD: &str = "UPDATE devices SET hostname = ?2, platform = ?3, os = ?4, arch = ?5, machine = ?6,
@@ -50,15 +54,24 @@ fn one(c: &Connection, sql: &str, params: impl Params) -> Result<Option<Device>,
     Ok(c.prepare_cached(sql)?.query_row(params, device).optional()?)
 }
 
-/// A page of devices, with what is wrong with them.
+/// A page of devices, with what is wrong with them: all, or those of a unit and of the units below it.
 pub(super) fn list(
     c: &Connection,
+    unit: Option<&UnitId>,
     after: Option<&DeviceId>,
     limit: u32,
 ) -> Result<Vec<DeviceSummary>, Failure> {
-    let mut query = c.prepare_cached(&format!("{SELECT} WHERE d.id > ?1 ORDER BY d.id LIMIT ?2"))?;
+    let within = match unit {
+        None => "?3 IS NULL",
+        Some(_) => {
+            "p.unit IN (SELECT units.id FROM units WHERE EXISTS (SELECT 1 FROM json_each(units.path) WHERE value = ?3))"
+        }
+    };
+    let sql = format!("{SELECT} WHERE d.id > ?1 AND {within} ORDER BY d.id LIMIT ?2");
+    let mut query = c.prepare_cached(&sql)?;
     // Every id comes after the empty text.
-    let devices = query.query_map(params![after.map_or("", DeviceId::as_str), limit], device)?;
+    let after = after.map_or("", DeviceId::as_str);
+    let devices = query.query_map(params![after, limit, unit.map(UnitId::as_str)], device)?;
     let mut summaries = Vec::new();
     for device in devices {
         let device = device?;
@@ -103,7 +116,11 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
         placement: Placement {
             ownership: word(row, 9, &Ownership::ALL, Ownership::as_str)?,
             units: json(row, 10)?,
+            labels: json(row, 29)?,
         },
+        placed_by: maybe_word(row, 28, &PlacedBy::ALL, PlacedBy::as_str)?,
+        placed_at: maybe_instant(row, 31)?,
+        person: maybe_text(row, 30)?,
         token: text(row, 2)?,
         enrolled_at: instant(row, 3)?,
         retired_at: maybe_instant(row, 24)?,
@@ -122,14 +139,16 @@ fn public_key_of(bytes: &[u8], index: usize) -> rusqlite::Result<PublicKey> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Blob, Box::new(error)))
 }
 
-/// Writes a new device.
+/// Writes a new device, but not where it belongs: that is [`super::placements`]'s.
 pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
     let mut statement = c.prepare_cached(
-        "INSERT INTO devices (id, public_key, token_id, enrolled_at, ownership, units, hostname, platform, os, arch,
-            machine, past_epochs, replaced_key, key_replaced_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', '', '', '', '', '', ?7, ?8)",
+        "INSERT INTO devices (id, public_key, token_id, enrolled_at, replaced_key, key_replaced_at, ownership, units,
+            hostname, platform, os, arch, machine, past_epochs)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', '[]', '', '', '', '', '', '')",
     )?;
     execute_identity(&mut statement, device)?;
+    let mut statement = c.prepare_cached("UPDATE devices SET ownership = ?2 WHERE id = ?1")?;
+    statement.execute([device.id.as_str(), device.placement.ownership.as_str()])?;
     execute_told(&mut c.prepare_cached(UPDATE_TOLD)?, device)?;
     let mut statement = c.prepare_cached(
         "INSERT INTO device_activity (device_id, last_seen, agent_version, policy_version, evaluate_at, retired_at)
@@ -144,8 +163,8 @@ pub(super) fn insert(c: &Connection, device: &Device) -> Result<(), Failure> {
 pub(super) fn update(c: &Connection, before: &Device, device: &Device) -> Result<(), Failure> {
     if !same_identity(before, device) {
         let mut statement = c.prepare_cached(
-            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, ownership = ?5, units = ?6,
-                replaced_key = ?7, key_replaced_at = ?8
+            "UPDATE devices SET public_key = ?2, token_id = ?3, enrolled_at = ?4, replaced_key = ?5,
+                key_replaced_at = ?6
             WHERE id = ?1",
         )?;
         execute_identity(&mut statement, device)?;
@@ -167,7 +186,6 @@ fn same_identity(a: &Device, b: &Device) -> bool {
         && a.replaced_key == b.replaced_key
         && a.token == b.token
         && a.enrolled_at == b.enrolled_at
-        && a.placement == b.placement
 }
 
 /// What the device says of itself.
@@ -182,8 +200,6 @@ fn execute_identity(statement: &mut CachedStatement<'_>, device: &Device) -> Res
         device.public_key.as_bytes(),
         device.token.as_str(),
         micros(device.enrolled_at),
-        device.placement.ownership.as_str(),
-        to_json(&device.placement.units)?,
         replaced.map(|replaced| replaced.public_key.as_bytes()),
         replaced.map(|replaced| micros(replaced.at)),
     ])?;

@@ -1,10 +1,11 @@
 //! Enrolment: a token is spent and a device registered, together or not at all.
 
 use jiff::Timestamp;
+use offchannel_shared::ids::DeviceId;
 use rusqlite::Connection;
 
 use super::failure::Failure;
-use super::{devices, tokens};
+use super::{devices, placements, tokens};
 use crate::domain::device::Device;
 use crate::domain::token::{Presented, Token, TokenError};
 use crate::store::Enrolled;
@@ -35,15 +36,18 @@ pub(super) fn enrol(
         return Ok(Enrolled::Refused(refused));
     }
     tokens::used(c, &token)?;
-    let registered = match known {
-        Some(known) => again(c, known, device, token, now)?,
+    let known_before = known.is_some();
+    let id = match known {
+        Some(known) => again(c, known, device, &token, now)?,
         None => {
-            device.placement = token.placement;
-            device.token = token.id;
+            device.placement.ownership = token.ownership;
+            device.token = token.id.clone();
             devices::insert(c, &device)?;
-            device
+            device.id
         }
     };
+    placements::enrolled(c, &id, &token, known_before, now)?;
+    let registered = devices::load(c, &id)?.ok_or_else(|| Failure::not_found("device", &id))?;
     Ok(Enrolled::Registered(Box::new(registered)))
 }
 
@@ -53,17 +57,16 @@ fn again(
     c: &Connection,
     known: Device,
     offered: Device,
-    token: Token,
+    token: &Token,
     now: Timestamp,
-) -> Result<Device, Failure> {
+) -> Result<DeviceId, Failure> {
     let mut device = known.clone();
-    device.token = token.id;
-    device.placement = token.placement;
+    device.token = token.id.clone();
     device.facts = offered.facts;
     device.agent_version = offered.agent_version;
     device.last_seen = known.last_seen.max(now);
     device.goodbye = None;
     device.evaluate_at = Some(known.evaluate_at.map_or(now, |at| at.min(now)));
     devices::update(c, &known, &device)?;
-    Ok(device)
+    Ok(device.id)
 }

@@ -15,6 +15,7 @@ const STEPS: [Step; 6] = [
         name: "goodbye_stays_up",
         sql: include_str!("../../../migrations/sqlite/0003_goodbye_stays_up.sql"),
     },
+    Step { name: "units", sql: include_str!("../../../migrations/sqlite/0004_units.sql") },
     Step { name: "alert_life", sql: include_str!("../../../migrations/sqlite/0006_alert_life.sql") },
     Step { name: "delivery_order", sql: include_str!("../../../migrations/sqlite/0007_delivery_order.sql") },
     Step { name: "exceptions", sql: include_str!("../../../migrations/sqlite/0008_exceptions.sql") },

@@ -16,10 +16,12 @@ mod failure;
 mod findings;
 mod migrations;
 mod open;
+mod placements;
 mod policies;
 mod readers;
 mod sightings;
 mod tokens;
+mod units;
 mod writer;
 
 use std::path::Path;
@@ -28,24 +30,26 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId, ExceptionId, TokenId};
+use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId, ExceptionId, TokenId, UnitId};
 use rusqlite::Connection;
 
 use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    AlertFilter, AlertRecord, AlertStore, ChangeException, Decide, DecideOutcome, DeliveryFilter,
-    DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, History, PolicyStore, RecordedEvent,
-    Seen, Store, StoreError, TokenStore,
+    AlertFilter, AlertRecord, AlertStore, Assign, ChangeException, Decide, DecideOutcome, DeliveryFilter,
+    DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, History, PlanRefused, PolicyStore,
+    RecordedEvent, Reorganise, Seen, Store, StoreError, TokenStore, UnitStore,
 };
 use crate::domain::alert::AlertEvent;
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
 use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::placement::{DeviceKey, Placing};
 use crate::domain::published::PolicyVersion;
 use crate::domain::token::{Presented, Token};
+use crate::domain::tree::Organisation;
 
 pub use open::{OpenError, OpenOptions};
 
@@ -144,7 +148,7 @@ impl DeviceStore for SqliteStore {
 
     async fn devices(&self, after: Option<&DeviceId>, limit: u32) -> Result<Vec<DeviceSummary>, StoreError> {
         let after = after.cloned();
-        self.readers.read("list devices", move |c| devices::list(c, after.as_ref(), limit)).await
+        self.readers.read("list devices", move |c| devices::list(c, None, after.as_ref(), limit)).await
     }
 
     async fn history(&self, id: &DeviceId) -> Result<History, StoreError> {
@@ -307,5 +311,44 @@ impl TokenStore for SqliteStore {
     async fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<Token, StoreError> {
         let id = id.clone();
         self.writer.write("revoke a token", move |c| tokens::revoke(c, &id, now)).await
+    }
+}
+
+#[async_trait]
+impl UnitStore for SqliteStore {
+    async fn organisation(&self, now: Timestamp) -> Result<Organisation, StoreError> {
+        self.readers.read("read the units", move |c| units::organisation(c, now)).await
+    }
+
+    async fn reorganise(
+        &self,
+        change: Reorganise,
+        now: Timestamp,
+    ) -> Result<Result<Organisation, PlanRefused>, StoreError> {
+        self.writer.write("change the units", move |c| units::reorganise(c, &change, now)).await
+    }
+
+    async fn placing(&self, devices: Vec<DeviceKey>) -> Result<Placing, StoreError> {
+        self.readers.read("look for devices by name", move |c| placements::placing(c, &devices)).await
+    }
+
+    async fn assign(
+        &self,
+        devices: Vec<DeviceKey>,
+        decide: Assign,
+        now: Timestamp,
+    ) -> Result<Result<Placing, PlanRefused>, StoreError> {
+        self.writer.write("place devices", move |c| placements::assign(c, &devices, &decide, now)).await
+    }
+
+    async fn devices_in(
+        &self,
+        unit: &UnitId,
+        after: Option<&DeviceId>,
+        limit: u32,
+    ) -> Result<Vec<DeviceSummary>, StoreError> {
+        let (unit, after) = (unit.clone(), after.cloned());
+        let list = move |c: &Connection| devices::list(c, Some(&unit), after.as_ref(), limit);
+        self.readers.read("list the devices of a unit", list).await
     }
 }

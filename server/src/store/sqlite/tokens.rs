@@ -1,37 +1,43 @@
 //! The table `tokens`.
 
 use jiff::Timestamp;
-use offchannel_shared::device::{Ownership, Placement};
-use offchannel_shared::ids::TokenId;
+use offchannel_shared::device::Ownership;
+use offchannel_shared::ids::{TokenId, UnitId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::columns::{instant, json, maybe_instant, maybe_micros, micros, text, to_json, word};
+use super::columns::{instant, json, maybe_instant, maybe_micros, maybe_text, micros, text, to_json, word};
 use super::failure::Failure;
+use super::units;
 use crate::domain::token::Token;
 
 /// The columns that [`token`] reads.
-const SELECT: &str =
-    "SELECT id, secret_hash, label, ownership, units, max_uses, uses, created_at, expires_at,
-    revoked_at FROM tokens";
+const SELECT: &str = "SELECT id, secret_hash, label, ownership, unit, max_uses, uses, created_at, expires_at,
+    revoked_at, labels FROM tokens";
 
 /// Stores a new token.
 pub(super) fn create(c: &Connection, token: &Token) -> Result<(), Failure> {
+    if let Some(unit) = &token.unit
+        && units::path(c, unit)?.is_none()
+    {
+        return Err(Failure::not_found("unit", unit));
+    }
     let mut statement = c.prepare_cached(
         "INSERT INTO tokens (id, secret_hash, label, ownership, units, max_uses, uses, created_at, expires_at,
-            revoked_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            revoked_at, unit, labels)
+        VALUES (?1, ?2, ?3, ?4, '[]', ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     statement.execute(params![
         token.id.as_str(),
         token.secret_hash,
         token.label,
-        token.placement.ownership.as_str(),
-        to_json(&token.placement.units)?,
+        token.ownership.as_str(),
         token.max_uses,
         token.uses,
         micros(token.created_at),
         micros(token.expires_at),
         maybe_micros(token.revoked_at),
+        token.unit.as_ref().map(UnitId::as_str),
+        to_json(&token.labels)?,
     ])?;
     Ok(())
 }
@@ -69,10 +75,9 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
         id: text(row, 0)?,
         secret_hash: row.get(1)?,
         label: row.get(2)?,
-        placement: Placement {
-            ownership: word(row, 3, &Ownership::ALL, Ownership::as_str)?,
-            units: json(row, 4)?,
-        },
+        ownership: word(row, 3, &Ownership::ALL, Ownership::as_str)?,
+        unit: maybe_text(row, 4)?,
+        labels: json(row, 10)?,
         max_uses: row.get(5)?,
         uses: row.get(6)?,
         created_at: instant(row, 7)?,
