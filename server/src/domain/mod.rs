@@ -1,12 +1,15 @@
 //! The rules of the collector, pure: no I/O, no clock, no randomness of their own.
 
 pub mod alert;
+pub mod api_token;
 pub mod case;
 pub mod delivery;
 pub mod device;
 pub mod finding;
 pub mod ingest;
 mod notify;
+pub mod policy_draft;
+pub mod policy_whatif;
 pub mod published;
 mod reconcile;
 pub mod rotation;

@@ -40,8 +40,8 @@ fn takes_a_key(c: &Connection, before: &Device, device: &Device) -> Result<bool,
 
 fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Failure> {
     let mut device = decision.device.clone();
-    if policies::newest(c)? > decision.policy_version {
-        // Judged by a policy that is not the newest any more: what made the device due still does.
+    if policies::in_force(c)? > decision.policy_version {
+        // Judged by a policy that is not in force any more: what made the device due still does.
         device.evaluate_at = device.evaluate_at.into_iter().chain(before.evaluate_at).min();
     }
     devices::update(c, before, &device)?;

@@ -55,7 +55,28 @@ pub(super) fn list(
     after: Option<&DeviceId>,
     limit: u32,
 ) -> Result<Vec<DeviceSummary>, Failure> {
-    let mut query = c.prepare_cached(&format!("{SELECT} WHERE d.id > ?1 ORDER BY d.id LIMIT ?2"))?;
+    summaries(c, &format!("{SELECT} WHERE d.id > ?1 ORDER BY d.id LIMIT ?2"), after, limit)
+}
+
+/// As [`list`], of those that are not retired.
+pub(super) fn list_active(
+    c: &Connection,
+    after: Option<&DeviceId>,
+    limit: u32,
+) -> Result<Vec<DeviceSummary>, Failure> {
+    static ACTIVE: LazyLock<String> = LazyLock::new(|| {
+        format!("{SELECT} WHERE d.id > ?1 AND a.retired_at IS NULL ORDER BY d.id LIMIT ?2")
+    });
+    summaries(c, &ACTIVE, after, limit)
+}
+
+fn summaries(
+    c: &Connection,
+    sql: &str,
+    after: Option<&DeviceId>,
+    limit: u32,
+) -> Result<Vec<DeviceSummary>, Failure> {
+    let mut query = c.prepare_cached(sql)?;
     // Every id comes after the empty text.
     let devices = query.query_map(params![after.map_or("", DeviceId::as_str), limit], device)?;
     let mut summaries = Vec::new();

@@ -8,9 +8,10 @@ use super::columns::micros;
 use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
 
 /// The version of a step is its place in this list, counted from 1.
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") },
     Step { name: "key_rotation", sql: include_str!("../../../migrations/sqlite/0002_key_rotation.sql") },
+    Step { name: "policy_life", sql: include_str!("../../../migrations/sqlite/0005_policy_life.sql") },
     Step { name: "alert_life", sql: include_str!("../../../migrations/sqlite/0006_alert_life.sql") },
 ];
 
