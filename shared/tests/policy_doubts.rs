@@ -24,7 +24,10 @@ fn rule(id: &str, verdict: &str, rest: &str) -> String {
 fn an_app_that_an_earlier_rule_decides_is_named_where_it_stands() {
     let rules = rule("a", "allowed", "apps = [\"signal\"]")
         + &rule("b", "prohibited", "apps = [\"telegram\", \"signal\"]");
-    assert_eq!(warnings(&rules), [r#"10:21: warning: rule[2].apps: "signal" is decided by rule "a" already"#]);
+    assert_eq!(
+        warnings(&rules),
+        [r#"10:21: warning: rule[2].apps: "signal" is decided by rule "a" already"#]
+    );
     // Also where the first names it by its network or kind.
     let rules = rule("a", "prohibited", "networks = [\"whatsapp\"]")
         + &rule("b", "prohibited", "apps = [\"telegram\", \"whatsapp\"]");
@@ -33,9 +36,14 @@ fn an_app_that_an_earlier_rule_decides_is_named_where_it_stands() {
 
 #[test]
 fn a_rule_that_never_decides_is_named_once() {
-    let rules = rule("a", "prohibited", "apps = [\"signal\"]\nwhere = { platform = [\"linux\", \"windows\"] }")
-        + &rule("b", "allowed", "kinds = [\"consumer\"]")
-        + &rule("c", "prohibited", "apps = [\"signal\", \"telegram\"]\nwhere = { platform = [\"linux\", \"ios\"] }");
+    let rules =
+        rule("a", "prohibited", "apps = [\"signal\"]\nwhere = { platform = [\"linux\", \"windows\"] }")
+            + &rule("b", "allowed", "kinds = [\"consumer\"]")
+            + &rule(
+                "c",
+                "prohibited",
+                "apps = [\"signal\", \"telegram\"]\nwhere = { platform = [\"linux\", \"ios\"] }",
+            );
     assert_eq!(
         warnings(&rules),
         [r#"12:1: warning: rule[3]: never decides anything: rules "a", "b" decide all of it before it"#]
@@ -45,7 +53,11 @@ fn a_rule_that_never_decides_is_named_once() {
 #[test]
 fn what_only_looks_shadowed_is_not_named() {
     for (what, first, second) in [
-        ("another platform", "where = { platform = [\"linux\"] }", "where = { platform = [\"linux\", \"ios\"] }"),
+        (
+            "another platform",
+            "where = { platform = [\"linux\"] }",
+            "where = { platform = [\"linux\", \"ios\"] }",
+        ),
         ("another unit", "where = { unit = [\"sales\"] }", "where = { unit = [\"sales\", \"legal\"] }"),
         ("every unit", "where = { unit = [\"sales\"] }", ""),
         ("another grade", "grades = [\"running\"]", "grades = [\"running\", \"residual\"]"),
@@ -56,23 +68,30 @@ fn what_only_looks_shadowed_is_not_named() {
         assert_eq!(warnings(&rules), Vec::<String>::new(), "{what}");
     }
     // A network is more than the apps that are known to talk to it today.
-    let rules = rule("a", "allowed", "kinds = [\"consumer\", \"workplace\", \"conferencing\", \"irc\", \"multi-messenger\", \"sms\"]")
-        + &rule("b", "prohibited", "networks = [\"whatsapp\"]");
+    let rules = rule(
+        "a",
+        "allowed",
+        "kinds = [\"consumer\", \"workplace\", \"conferencing\", \"irc\", \"multi-messenger\", \"sms\"]",
+    ) + &rule("b", "prohibited", "networks = [\"whatsapp\"]");
     assert_eq!(warnings(&rules), Vec::<String>::new());
 }
 
 #[test]
 fn a_required_app_that_is_prohibited_is_named() {
     let required = rule("must", "required", "apps = [\"microsoft-teams\"]");
-    for prohibiting in ["apps = [\"microsoft-teams\"]", "kinds = [\"workplace\"]", "networks = [\"microsoft-teams\"]"] {
+    for prohibiting in
+        ["apps = [\"microsoft-teams\"]", "kinds = [\"workplace\"]", "networks = [\"microsoft-teams\"]"]
+    {
         let rules = required.clone() + &rule("no", "prohibited", prohibiting);
-        let expected = r#"6:9: warning: rule[1].apps: "microsoft-teams" is both required and prohibited, see rule "no""#;
+        let expected =
+            r#"6:9: warning: rule[1].apps: "microsoft-teams" is both required and prohibited, see rule "no""#;
         assert_eq!(warnings(&rules), [expected], "{prohibiting}");
     }
     for harmless in [
         rule("no", "prohibited", "kinds = [\"consumer\"]"),
         // Decided before.
-        rule("yes", "allowed", "apps = [\"microsoft-teams\"]") + &rule("no", "prohibited", "kinds = [\"workplace\"]"),
+        rule("yes", "allowed", "apps = [\"microsoft-teams\"]")
+            + &rule("no", "prohibited", "kinds = [\"workplace\"]"),
         // Leftovers do not meet the rule anyway.
         rule("no", "prohibited", "kinds = [\"workplace\"]\ngrades = [\"residual\"]"),
     ] {
@@ -85,12 +104,14 @@ fn a_required_app_that_is_prohibited_is_named() {
 
 #[test]
 fn an_alternative_that_is_prohibited_itself_is_named() {
-    let rules = rule("no", "prohibited", "kinds = [\"consumer\"]\nalternatives = [\"microsoft-teams\", \"signal\"]");
+    let rules =
+        rule("no", "prohibited", "kinds = [\"consumer\"]\nalternatives = [\"microsoft-teams\", \"signal\"]");
     assert_eq!(
         warnings(&rules),
         [r#"7:36: warning: rule[1].alternatives: "signal" is prohibited itself, see rule "no""#]
     );
-    let allowed = rule("yes", "allowed", "apps = [\"signal\"]\nwhere = { ownership = [\"personal\"] }") + &rules;
+    let allowed =
+        rule("yes", "allowed", "apps = [\"signal\"]\nwhere = { ownership = [\"personal\"] }") + &rules;
     let found = warnings(&allowed);
     assert!(found[0].ends_with("see rule \"no\", on some of the devices"), "{found:?}");
 }
@@ -98,7 +119,12 @@ fn an_alternative_that_is_prohibited_itself_is_named() {
 #[test]
 fn a_date_that_is_past_is_named_to_those_who_publish() {
     let now: Timestamp = "2026-11-27T12:00:00Z".parse().unwrap();
-    let text = |date: &str| format!("{HEAD}{}", rule("a", "allowed", &format!("apps = [\"signal\"]\neffective_from = \"{date}\"")));
+    let text = |date: &str| {
+        format!(
+            "{HEAD}{}",
+            rule("a", "allowed", &format!("apps = [\"signal\"]\neffective_from = \"{date}\""))
+        )
+    };
     let past = check(&text("2025-12-01"), now).unwrap().warnings;
     assert_eq!(
         past[0].to_string(),
@@ -176,10 +202,15 @@ fn judged(policy: &Policy, one: &mut dyn FnMut(&str, &dyn Fn(&Policy) -> Vec<Str
                             version: None,
                         };
                         let inventory = Inventory { sightings: vec![sighting], ..Inventory::default() };
-                        let subject =
-                            Subject { platform, placement: &placement, inventory: &inventory, exceptions: &[] };
+                        let subject = Subject {
+                            platform,
+                            placement: &placement,
+                            inventory: &inventory,
+                            exceptions: &[],
+                        };
                         let judge = |policy: &Policy| {
-                            let times = ["2025-01-01T00:00:00Z", "2026-01-15T00:00:00Z", "2026-03-01T00:00:00Z"];
+                            let times =
+                                ["2025-01-01T00:00:00Z", "2026-01-15T00:00:00Z", "2026-03-01T00:00:00Z"];
                             times
                                 .iter()
                                 .flat_map(|now| {

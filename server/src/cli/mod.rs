@@ -1,10 +1,13 @@
 //! The command line: what was typed, handed to the service, printed for people or programs.
 
 mod alert;
+mod api_token;
 mod delivery;
 mod device;
 pub mod output;
 mod policy;
+mod policy_life;
+mod policy_whatif;
 mod serve;
 pub use serve::stop_signal;
 pub mod text;

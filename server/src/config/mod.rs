@@ -11,6 +11,7 @@ mod layers;
 mod limits;
 mod listen;
 mod log;
+mod policy;
 mod problem;
 mod routes;
 mod section;
@@ -32,6 +33,7 @@ pub use problem::{ConfigErrors, Origin, Problem};
 pub use tls::TlsConfig;
 
 use crate::channels::ChannelConfig;
+use crate::domain::published::Publication;
 use crate::domain::route::Route;
 
 /// The whole configuration, understood and checked.
@@ -55,6 +57,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// Which alerts go to which of them.
     pub routes: Vec<Route>,
+    /// Whether one person alone can publish a policy.
+    pub publication: Publication,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -97,10 +101,11 @@ impl Config {
         let tls = tls::tls(&mut main, &mut problems, data_dir.as_deref());
         let limits = limits::limits(&mut main, &mut problems);
         let log = log::log(&mut main, &mut problems);
+        let publication = policy::publication(&mut main, &mut problems);
         let channels = channels::channels(collected.channels, &mut problems, &mut warnings);
         let routes = routes::routes(collected.routes, &channels, &mut problems, &mut warnings);
         main.warn_of_the_rest(&mut warnings);
-        match (listen, data_dir, public_url, database, tls, limits, log) {
+        match (listen, data_dir, public_url, database, tls, limits, log, publication) {
             (
                 Some(listen),
                 Some(data_dir),
@@ -109,6 +114,7 @@ impl Config {
                 Some(tls),
                 Some(limits),
                 Some(log),
+                Some(publication),
             ) if problems.is_empty() => {
                 let config = Self {
                     listen,
@@ -120,6 +126,7 @@ impl Config {
                     metrics,
                     channels,
                     routes,
+                    publication,
                     log,
                 };
                 Ok(Loaded { config, warnings })

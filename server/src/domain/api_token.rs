@@ -59,7 +59,10 @@ pub struct UnknownRight(String);
 impl FromStr for Right {
     type Err = UnknownRight;
     fn from_str(text: &str) -> Result<Self, UnknownRight> {
-        Self::ALL.into_iter().find(|right| right.as_str() == text).ok_or_else(|| UnknownRight(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|right| right.as_str() == text)
+            .ok_or_else(|| UnknownRight(text.to_owned()))
     }
 }
 
@@ -198,7 +201,10 @@ mod tests {
         assert_eq!(token.permits(&presented, Right::PolicyRead, at(99)), Ok(()));
         let lacks = ApiTokenError::Lacks(Right::PolicyPublish);
         assert_eq!(token.permits(&presented, Right::PolicyPublish, at(99)), Err(lacks));
-        assert_eq!(token.permits(&presented, Right::PolicyRead, at(100)), Err(ApiTokenError::Expired(at(100))));
+        assert_eq!(
+            token.permits(&presented, Right::PolicyRead, at(100)),
+            Err(ApiTokenError::Expired(at(100)))
+        );
         token.revoked_at = Some(at(50));
         assert_eq!(token.permits(&presented, Right::PolicyRead, at(99)), Err(ApiTokenError::Revoked(at(50))));
         let (other, _) = compose(&token.id, [8; SECRET_BYTES]);

@@ -54,9 +54,8 @@ impl Draft {
     pub fn approve(&self, by: &str) -> Result<Proposal, ApprovalError> {
         let proposal = self.proposal.ok_or_else(|| ApprovalError::NotProposed(self.id.clone()))?;
         // Names are typed by people: neither case nor spaces make another person.
-        let person = |name: &str| {
-            name.split_whitespace().map(str::to_lowercase).collect::<Vec<String>>().join(" ")
-        };
+        let person =
+            |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<String>>().join(" ");
         if person(by).is_empty() {
             return Err(ApprovalError::Nobody);
         }

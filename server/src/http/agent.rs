@@ -63,7 +63,7 @@ pub(super) async fn goodbye(
 }
 
 /// Waits for a use case, but not for ever.
-async fn finished<T: Send + 'static>(
+pub(super) async fn finished<T: Send + 'static>(
     shared: &Shared,
     work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
 ) -> Result<T, Refusal> {

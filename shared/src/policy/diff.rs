@@ -244,7 +244,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting { key, before, after } => write!(f, "~ {key}: {}", Changed(before, after)),
-            Self::RuleAdded { rule, place, keys } => write!(f, "+ rule {rule}, in place {place}{}", Keys(keys)),
+            Self::RuleAdded { rule, place, keys } => {
+                write!(f, "+ rule {rule}, in place {place}{}", Keys(keys))
+            }
             Self::RuleRemoved { rule, place, keys } => {
                 write!(f, "- rule {rule}, was in place {place}{}", Keys(keys))
             }
@@ -275,8 +277,10 @@ struct Changed<'a>(&'a Option<Value>, &'a Option<Value>);
 impl fmt::Display for Changed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(Value::Array(before)), Some(Value::Array(after))) = (self.0, self.1) {
-            let came = after.iter().filter(|one| !before.contains(one)).map(|one| format!("+ {}", Plain(one)));
-            let went = before.iter().filter(|one| !after.contains(one)).map(|one| format!("- {}", Plain(one)));
+            let came =
+                after.iter().filter(|one| !before.contains(one)).map(|one| format!("+ {}", Plain(one)));
+            let went =
+                before.iter().filter(|one| !after.contains(one)).map(|one| format!("- {}", Plain(one)));
             let changed: Vec<String> = came.chain(went).collect();
             if !changed.is_empty() {
                 return f.write_str(&changed.join(", "));

@@ -38,7 +38,8 @@ pub(super) fn doubts(rules: &[Rule], catalogue: &Catalogue) -> Vec<Doubt> {
         }
         if looks.left == 0 {
             let message =
-                "there are too many rules to look for those that never decide; not all were looked at".to_owned();
+                "there are too many rules to look for those that never decide; not all were looked at"
+                    .to_owned();
             doubts.push(Doubt { rule: None, at: None, message });
             break;
         }
@@ -150,7 +151,12 @@ impl<'a> Looks<'a> {
     }
 
     /// The earlier rules that decide whatever the rule could decide about a subject, if they leave it nothing.
-    fn decided_before(&mut self, place: usize, rule: &Rule, subject: &Subject<'_>) -> Option<BTreeSet<usize>> {
+    fn decided_before(
+        &mut self,
+        place: usize,
+        rule: &Rule,
+        subject: &Subject<'_>,
+    ) -> Option<BTreeSet<usize>> {
         let before: Vec<(usize, &Rule)> = self.rules.iter().enumerate().take(place).collect();
         let before: Vec<(usize, &Rule)> = before
             .into_iter()
@@ -165,8 +171,7 @@ impl<'a> Looks<'a> {
         let mut by = BTreeSet::new();
         for devices in Devices::of(&rule.scope, &BTreeSet::new()) {
             for grade in &rule.grades {
-                let decides =
-                    |other: &Rule| devices.are_in(&other.scope) && other.grades.contains(grade);
+                let decides = |other: &Rule| devices.are_in(&other.scope) && other.grades.contains(grade);
                 let (place, _) = before.iter().find(|(_, other)| self.looks() && decides(other))?;
                 by.insert(*place);
             }
@@ -192,7 +197,8 @@ impl<'a> Looks<'a> {
             let usable = [Grade::Installed, Grade::WebApp];
             if let Some((by, everywhere)) = self.prohibited(app, &rule.scope, &usable) {
                 let some = if everywhere { "" } else { ", on some of the devices" };
-                let message = format!("{:?} is prohibited itself, see rule {:?}{some}", app.as_str(), self.id(by));
+                let message =
+                    format!("{:?} is prohibited itself, see rule {:?}{some}", app.as_str(), self.id(by));
                 doubts.push(Doubt { rule: Some(place), at: Some(("alternatives", at)), message });
             }
         }
@@ -243,7 +249,8 @@ impl<'a> Looks<'a> {
     }
 
     fn named(&self, places: &BTreeSet<usize>) -> String {
-        let names: Vec<String> = places.iter().take(3).map(|place| format!("{:?}", self.id(*place))).collect();
+        let names: Vec<String> =
+            places.iter().take(3).map(|place| format!("{:?}", self.id(*place))).collect();
         let noun = if places.len() == 1 { "rule" } else { "rules" };
         let more = if places.len() > names.len() { " and others" } else { "" };
         format!("{noun} {}{more}", names.join(", "))

@@ -64,9 +64,8 @@ pub(super) fn list_active(
     after: Option<&DeviceId>,
     limit: u32,
 ) -> Result<Vec<DeviceSummary>, Failure> {
-    static ACTIVE: LazyLock<String> = LazyLock::new(|| {
-        format!("{SELECT} WHERE d.id > ?1 AND a.retired_at IS NULL ORDER BY d.id LIMIT ?2")
-    });
+    static ACTIVE: LazyLock<String> =
+        LazyLock::new(|| format!("{SELECT} WHERE d.id > ?1 AND a.retired_at IS NULL ORDER BY d.id LIMIT ?2"));
     summaries(c, &ACTIVE, after, limit)
 }
 

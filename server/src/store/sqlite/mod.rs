@@ -29,17 +29,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use offchannel_shared::ids::{
-    AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, TokenId,
-};
+use offchannel_shared::ids::{AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, TokenId};
 use rusqlite::Connection;
 
 use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    AlertFilter, AlertRecord, AlertStore, ApiTokenStore, Decide, DecideOutcome, DeliveryFilter, DeliveryStore, DeviceStore,
-    DeviceSummary, Enrolled, History, PolicyStore, RecordedEvent, Seen, Store, StoreError, TokenStore,
+    AlertFilter, AlertRecord, AlertStore, ApiTokenStore, Decide, DecideOutcome, DeliveryFilter,
+    DeliveryStore, DeviceStore, DeviceSummary, Enrolled, History, PolicyStore, RecordedEvent, Seen, Store,
+    StoreError, TokenStore,
 };
 use crate::domain::alert::AlertEvent;
 use crate::domain::api_token::ApiToken;
