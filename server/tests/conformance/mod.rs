@@ -1,12 +1,14 @@
 //! What every store must do, whatever it keeps its data in. Each implementation runs all of it.
 
 mod alerts;
+mod api_tokens;
 mod deciding;
 mod deliveries;
 mod devices;
 mod enrolling;
 pub mod fixtures;
 pub mod model;
+pub mod model_policies;
 mod policies;
 mod tokens;
 
@@ -37,6 +39,7 @@ fn behaviour<F: Future<Output = ()> + 'static>(
 pub fn all() -> Vec<(&'static str, Vec<Behaviour>)> {
     vec![
         ("alerts", alerts::all()),
+        ("API tokens", api_tokens::all()),
         ("deciding", deciding::all()),
         ("deliveries", deliveries::all()),
         ("devices", devices::all()),
