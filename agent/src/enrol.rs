@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::ids::Epoch;
 use offchannel_shared::policy::BundleError;
-use offchannel_shared::signing::{Envelope, KeyError};
+use offchannel_shared::signing::KeyError;
 use offchannel_shared::wire::{EnrolRequest, EnrolResponse, SCHEMA, codes};
 
 use crate::client::{Answer, Client, ClientError, Outcome, Request, Signer};
 use crate::clock::Clock;
 use crate::identity::{Enrolment, Identity, Pending, Seed, is_another};
 use crate::run::{AGENT_VERSION, InForce, bounded};
-use crate::state::{Folder, Loaded, Memory, Record, SealKey, StateError};
+use crate::state::{Folder, Kept, Loaded, Memory, Record, SealKey, StateError};
 
 /// Longest token file that makes sense, in bytes.
 const TOKEN_MAX: u64 = 4096;
@@ -220,7 +220,8 @@ fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     Ok(bytes)
 }
 
-/// Checks the answer and saves it with the state to go on with, the identity last: with it the enrolment is done.
+/// Checks the answer and saves it with the state to go on with: after a kill at any moment either the enrolment before is
+/// whole, or this one.
 ///
 /// # Errors
 /// [`EnrolError::Policy`] and [`EnrolError::State`].
@@ -234,24 +235,15 @@ pub fn keep(
     let EnrolResponse { device_id, signing_keys, bundle, next_check_in, server_time, .. } = answer;
     let policy = InForce::offered(&bundle, &signing_keys, 0, server_time).map_err(EnrolError::Policy)?;
     let enrolment = Enrolment { device_id, server: client.server().to_string(), signing_keys };
-    // A device that enrols anew keeps its seal: the state is saved before the identity, and a kill in between must
-    // not make the one look altered to the other.
-    let seal = match folder.identity().map_err(EnrolError::State)? {
-        Loaded::Found(Identity { seal: Some(seal), .. }) => seal,
-        Loaded::Found(_) | Loaded::Absent | Loaded::Damaged(_) => new_seal().map_err(EnrolError::Random)?,
-    };
+    // A copy of the device has the one from before.
+    let seal = new_seal().map_err(EnrolError::Random)?;
     record.machine.clone_from(&machine);
     record.enrolment = Some(enrolment.clone());
     record.policy_version = policy.bundle.version;
     let identity =
         Identity { seal: Some(seal.clone()), ..Identity::new(seed, enrolment, machine, server_time) };
-    let save = |bundle: &Envelope| {
-        folder.save_policy(bundle)?;
-        folder.save_record(&record, &seal)?;
-        folder.save_identity(&identity)?;
-        folder.remove_pending()
-    };
-    save(&bundle).map_err(EnrolError::State)?;
+    let kept = Kept { identity: &identity, record: &record, seal: &seal, policy: &bundle };
+    folder.save_enrolment(kept).map_err(EnrolError::State)?;
     let memory = Memory { record, policy: Some(bundle), damaged: Vec::new(), saved: true };
     Ok(Enrolled { identity, memory, policy, first_check_in: next_check_in })
 }

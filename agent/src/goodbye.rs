@@ -48,7 +48,8 @@ pub async fn uninstalled(client: &Client, identity: &Identity, now: Timestamp) -
 
 async fn say(client: &Client, identity: &Identity, now: Timestamp) -> Result<(), GoodbyeError> {
     let key = identity.seed.key().map_err(GoodbyeError::Key)?;
-    let request = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Uninstall });
+    let reason = GoodbyeReason::Uninstall;
+    let request = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason, stays_up: false });
     let signer = |now| Signer { key: &key, key_id: identity.enrolment.device_id.as_str(), now };
     let mut outcome = client.exchange(&request, signer(now)).await;
     if let Outcome::Refused { code, server_time, .. } = &outcome

@@ -29,7 +29,7 @@ use crate::store::{Store, StoreError};
 use crate::tls::{self, TlsError};
 
 /// The configuration file that is used if none is named and it is there.
-const DEFAULT_CONFIG: &str = "/etc/offchannel/server.toml";
+pub const DEFAULT_CONFIG: &str = "/etc/offchannel/server.toml";
 /// Held while a collector serves from a data folder.
 const LOCK_FILE: &str = "serving.lock";
 

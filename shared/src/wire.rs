@@ -209,6 +209,10 @@ pub struct GoodbyeRequest {
     pub schema: u32,
     /// Why.
     pub reason: GoodbyeReason,
+    /// With `stop`: whether the device is known to stay up, so that its silence means that somebody switched the agent off.
+    /// Not given where that is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays_up: bool,
 }
 
 /// The body of every refusal.

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use offchannel_tests::clock::instant;
+use offchannel_tests::times::summary;
 use offchannel_tests::{Agent, Root, Site};
 
 /// Rounds if nothing is said.
@@ -36,15 +37,9 @@ fn main() {
         syncs.push(instant() - started);
     }
     println!("{rounds} rounds");
-    print("rename to webhook", &mut latencies);
+    println!("{}", summary("rename to webhook", &mut latencies));
     let mut without: Vec<Duration> =
         latencies.iter().map(|latency| latency.saturating_sub(DEBOUNCE)).collect();
-    print("the same without the debounce of 150 ms", &mut without);
-    print("append of 4 KiB and fdatasync", &mut syncs);
-}
-
-fn print(what: &str, times: &mut [Duration]) {
-    times.sort();
-    let at = |part: usize| times.get((times.len() - 1) * part / 100).copied().unwrap_or_default();
-    println!("{what}: p50 {:?}, p90 {:?}, p99 {:?}, most {:?}", at(50), at(90), at(99), at(100));
+    println!("{}", summary("the same without the debounce of 150 ms", &mut without));
+    println!("{}", summary("append of 4 KiB and fdatasync", &mut syncs));
 }

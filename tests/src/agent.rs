@@ -110,6 +110,26 @@ impl Agent {
             .unwrap_or_else(|| Value::Object(Default::default()))
     }
 
+    /// What its identity file says.
+    #[track_caller]
+    pub fn identity(&self) -> Value {
+        let text = fs::read(self.identity_file()).expect("the identity");
+        serde_json::from_slice(&text).expect("the identity is whole")
+    }
+
+    /// Its identity file.
+    pub fn identity_file(&self) -> PathBuf {
+        self.state_dir().join("identity.json")
+    }
+
+    /// Makes the key of one that does not run so old that it is to be replaced.
+    #[track_caller]
+    pub fn age_key(&self) {
+        let mut identity = self.identity();
+        identity["key_since"] = "2020-01-01T00:00:00Z".into();
+        fs::write(self.identity_file(), identity.to_string()).expect("the identity");
+    }
+
     /// Waits until its state file says something.
     #[track_caller]
     pub fn wait_for_state<T>(&self, what: &str, find: impl Fn(&Value) -> Option<T>) -> T {

@@ -6,11 +6,13 @@
 //! when it is dropped, also when the test fails; a failed test prints the logs of its programs.
 
 pub mod agent;
+pub mod booted;
 pub mod chroot;
 pub mod client;
 pub mod clock;
 pub mod collector;
 pub mod device;
+pub mod installed;
 pub mod port;
 pub mod process;
 pub mod programs;
@@ -19,10 +21,12 @@ pub mod relay;
 pub mod root;
 pub mod rows;
 pub mod site;
+pub mod times;
 pub mod unit;
 pub mod wait;
 
 pub use agent::Agent;
+pub use booted::Booted;
 pub use chroot::Chroot;
 pub use client::{Answer, Client};
 pub use collector::Collector;

@@ -178,6 +178,14 @@ impl Receiver {
             heard.iter().find(|heard| heard.says(kind, app)).cloned()
         })
     }
+
+    /// Waits for the first webhook that says this of an alert of this kind.
+    #[track_caller]
+    pub fn wait_for_kind(&self, kind: &str, alert: &str) -> Heard {
+        self.wait(&format!("{kind} of {alert:?}"), |heard| {
+            heard.iter().find(|heard| heard.kind == kind && heard.data["alert"]["kind"] == alert).cloned()
+        })
+    }
 }
 
 impl Drop for Receiver {

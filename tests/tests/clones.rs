@@ -79,9 +79,12 @@ fn two_live_machines_with_one_key_are_one_alert_that_stays() {
         if turns > 3 { Ok(()) } else { Err(format!("{turns} turns")) }
     });
     let alerts = site.alerts();
-    assert_eq!(alerts.len(), 1, "{alerts:#?}");
-    let history = site.history(alerts[0]["id"].as_str().expect("an id"));
-    assert_eq!(history, ["opened"], "it does not come and go");
+    assert_eq!(alerts.len(), 2, "{alerts:#?}");
+    for kind in ["machine-changed", "device-cloned"] {
+        let alert = about(&site, kind).pop().expect(kind);
+        let history = site.history(alert["id"].as_str().expect("an id"));
+        assert_eq!(history, ["opened"], "{kind} does not come and go");
+    }
     assert_eq!(site.devices().len(), 1);
 }
 
@@ -125,9 +128,13 @@ fn a_copy_without_a_token_is_not_left_without_a_name() {
         let state = health(&copy);
         if state["health"] == "partial" { Ok(()) } else { Err(format!("{state:#}")) }
     });
-    // The original never came back: this may as well be the same device on a new disk.
+    // The original never came back: this may as well be the same device on a new disk, and that is what is said.
+    let told = site.receiver.wait_for_kind("alert.opened", "machine-changed");
+    let note = told.data["note"].as_str().unwrap_or_default();
+    assert!(note.contains("reports from another machine than before"), "{:#}", told.data);
     let shown = site.only_device();
     assert_eq!(about(&site, "device-cloned"), Vec::<Value>::new(), "{shown:#}");
+    assert_eq!(about(&site, "machine-changed").len(), 1, "{shown:#}");
 }
 
 #[test]
@@ -160,6 +167,8 @@ fn what_is_no_copy_is_not_taken_for_one() {
     agent.stop();
     fs::rename(root.path().join("etc/away"), &id).expect("the machine id");
 
+    assert_eq!(about(&site, "machine-changed"), Vec::<Value>::new());
+
     // A system that was installed anew, with the state folder kept: nobody has the old machine id any more.
     fs::write(&id, "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\n").expect("a machine id");
     for _ in 0..2 {
@@ -173,5 +182,46 @@ fn what_is_no_copy_is_not_taken_for_one() {
         agent.stop();
     }
     assert_eq!(about(&site, "device-cloned"), Vec::<Value>::new());
+    assert_eq!(about(&site, "machine-changed").len(), 1, "it is told once");
     assert_eq!(site.devices().len(), 1);
+}
+
+#[test]
+fn a_copy_that_still_has_the_key_from_before_is_told_of_although_it_is_refused() {
+    let site = Site::serving();
+    let mut root = Root::new();
+    let mut original = Agent::running(&site, &root);
+    let first = site.wait_for_report();
+    original.stop();
+    // A backup of the whole disk: the machine id as well.
+    let twin = Root::new();
+    let mut copy = copied(&site, &original, &twin);
+    let path = original.state_dir().join("identity.json");
+    let mut identity: Value = serde_json::from_slice(&fs::read(&path).expect("the identity")).expect("JSON");
+    identity["key_since"] = "2020-01-01T00:00:00Z".into();
+    fs::write(&path, identity.to_string()).expect("the identity");
+    original.start();
+    wait_for("another key", || {
+        let key = site.only_device()["device"]["key"].clone();
+        if key == first["key"] { Err(key.to_string()) } else { Ok(()) }
+    });
+    root.install("telegram-desktop", "4.6.5");
+    site.receiver.wait_for("alert.opened", "telegram");
+    assert_eq!(about(&site, "device-cloned"), Vec::<Value>::new());
+    wait_for("the alert", || {
+        // Each start asks once; what was signed in the second of the replacement says nothing.
+        copy.start();
+        wait_for("a refusal", || {
+            let trouble = copy.state()["trouble"].clone();
+            if trouble.is_null() { Err("none yet".to_owned()) } else { Ok(()) }
+        });
+        copy.stop();
+        let alerts = site.alerts();
+        if about(&site, "device-cloned").len() == 1 { Ok(()) } else { Err(format!("{alerts:#?}")) }
+    });
+    // What the original says of its apps is about the original.
+    root.remove("telegram-desktop");
+    site.receiver.wait_for("alert.resolved", "telegram");
+    assert_eq!(about(&site, "device-cloned").len(), 1);
+    assert_eq!(about(&site, "machine-changed"), Vec::<Value>::new());
 }

@@ -92,16 +92,58 @@ fn a_rotation_that_proves_nothing_changes_nothing() {
     assert_eq!((status, code.as_str()), (401, codes::KEY_REPLACED), "a replay is no repetition");
 }
 
-fn identity(agent: &Agent) -> Value {
-    let text = fs::read(agent.state_dir().join("identity.json")).expect("the identity");
-    serde_json::from_slice(&text).expect("JSON")
+/// How many alerts say that the device has a copy.
+fn copies(site: &Site) -> usize {
+    site.alerts().iter().filter(|alert| alert["kind"] == "device-cloned").count()
 }
 
-/// Makes the key of a stopped agent so old that it is to be replaced.
-fn age(agent: &Agent) {
-    let mut identity = identity(agent);
-    identity["key_since"] = "2020-01-01T00:00:00Z".into();
-    fs::write(agent.state_dir().join("identity.json"), identity.to_string()).expect("the identity");
+#[test]
+fn a_replaced_key_that_is_used_is_told_once_the_new_one_was() {
+    let mut site = Site::serving();
+    let (client, device, new) = scene(&site);
+    let before = device.signer.sign(CHECK_IN_PATH, &json(&device.check_in()), now());
+    let request = rotation(&device.id, &device.signer, &new);
+    let replaced: RotateResponse = rotate(&client, &device.signer, &request).ok();
+    let check_in = json(&device.check_in());
+    let with_old = || {
+        let (status, code, _) = device.signer.post(&client, CHECK_IN_PATH, &check_in).refusal();
+        assert_eq!((status, code.as_str()), (401, codes::KEY_REPLACED));
+    };
+    // Signatures have whole seconds, and what was signed in the second of the replacement says nothing.
+    wait_for("another second", || {
+        if now().as_second() > replaced.key_since.as_second() { Ok(()) } else { Err(now().to_string()) }
+    });
+    // A device that was not told may do so, and offer its key again with either.
+    with_old();
+    assert_eq!(rotate(&client, &device.signer, &request).refusal().1, codes::KEY_REPLACED);
+    let new = new.named(device.id.as_str());
+    assert_eq!(rotate(&client, &new, &request).status, 200);
+    with_old();
+    assert_eq!(copies(&site), 0);
+    // From here on the device knows.
+    assert_eq!(new.post(&client, CHECK_IN_PATH, &check_in).status, 200);
+    let seen = device.signer.sign(CHECK_IN_PATH, &check_in, now());
+    // Nobody without the key can make it look so: another key, and a request that was made before, however often.
+    let stranger = Signer::unknown().named(device.id.as_str());
+    assert_eq!(stranger.post(&client, CHECK_IN_PATH, &check_in).refusal().1, codes::SIGNATURE_INVALID);
+    for _ in 0..2 {
+        assert_eq!(client.post(CHECK_IN_PATH, &before, &check_in).refusal().1, codes::KEY_REPLACED);
+    }
+    // Nor is it told by who has both keys.
+    assert_eq!(rotate(&client, &device.signer, &request).refusal().1, codes::KEY_REPLACED);
+    assert_eq!(copies(&site), 0);
+    for _ in 0..2 {
+        assert_eq!(client.post(CHECK_IN_PATH, &seen, &check_in).refusal().1, codes::KEY_REPLACED);
+        with_old();
+        assert_eq!(copies(&site), 1, "at once, and once");
+    }
+    let told = site.receiver.wait_for_kind("alert.opened", "device-cloned");
+    let note = told.data["note"].as_str().unwrap_or_default();
+    assert!(note.contains("with the key that was replaced at"), "{:#}", told.data);
+    site.kill();
+    site.start();
+    with_old();
+    assert_eq!(copies(&site), 1, "{:#?}", site.alerts());
 }
 
 fn key(site: &Site) -> String {
@@ -124,19 +166,19 @@ fn an_agent_replaces_an_old_key_and_goes_on_with_the_new_one() {
     site.wait_for_report();
     let old = key(&site);
     agent.stop();
-    let before = identity(&agent);
-    age(&agent);
+    let before = agent.identity();
+    agent.age_key();
     agent.start();
     let new = wait_for_another_key(&site, &old);
     wait_for("the agent to know", || {
-        let identity = identity(&agent);
+        let identity = agent.identity();
         if identity["next"].is_null() && identity["seed"] != before["seed"] {
             Ok(())
         } else {
             Err(format!("next: {}", identity["next"].is_null()))
         }
     });
-    let path = agent.state_dir().join("identity.json");
+    let path = agent.identity_file();
     assert_eq!(fs::metadata(path).expect("the identity").permissions().mode() & 0o777, 0o600);
     root.install("telegram-desktop", "4.6.5");
     site.receiver.wait_for("alert.opened", "telegram");
@@ -160,20 +202,20 @@ fn an_agent_that_is_killed_before_it_hears_of_its_new_key_is_not_locked_out() {
     agent.stop();
     for round in 1..=3 {
         let old = key(&site);
-        age(&agent);
+        agent.age_key();
         // One answer must come, or nothing is replaced; the next is the one about the new key.
         relay.lose_answers_after(1);
         agent.start();
         let taken = wait_for_another_key(&site, &old);
         agent.kill();
         assert!(
-            !identity(&agent)["next"].is_null(),
+            !agent.identity()["next"].is_null(),
             "round {round}: it does not know that its key was taken"
         );
         relay.lose_answers(false);
         agent.start();
         wait_for("the agent to know of its key", || {
-            if identity(&agent)["next"].is_null() { Ok(()) } else { Err("it does not".to_owned()) }
+            if agent.identity()["next"].is_null() { Ok(()) } else { Err("it does not".to_owned()) }
         });
         let contact = agent.command(&["status"]);
         assert_eq!(contact.code, 0, "{contact:#?}");
@@ -194,7 +236,7 @@ fn a_key_that_others_could_read_is_closed_to_them_and_replaced() {
     site.wait_for_report();
     let old = key(&site);
     agent.stop();
-    let path = agent.state_dir().join("identity.json");
+    let path = agent.identity_file();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("rights");
     agent.start();
     wait_for_another_key(&site, &old);

@@ -4,27 +4,18 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use offchannel_tests::clock::{bare_debian_root, packages};
+use offchannel_tests::installed::{
+    AGENT_TOML, CA, DATA, MANAGED_TOML, SERVER_TOML, STATE, TOKEN, bring, is_left, package, read, write,
+};
 use offchannel_tests::port::Port;
 use offchannel_tests::process::Process;
 use offchannel_tests::site::POLICY;
 use offchannel_tests::{Chroot, Output, wait_for};
 use serde_json::Value;
-
-const SERVER_TOML: &str = "/etc/offchannel/server.toml";
-const AGENT_TOML: &str = "/etc/offchannel/agent.toml";
-const MANAGED_TOML: &str = "/etc/offchannel/managed.toml";
-const CA: &str = "/etc/offchannel/ca.crt";
-const STATE: &str = "/var/lib/offchannel-agent";
-const TOKEN: &str = "/var/lib/offchannel-agent/enrolment.token";
-const DATA: &str = "/var/lib/offchannel";
-
-/// What stays when both packages are purged, as docs/operating.md says: what the administrator wrote, the collector's data,
-/// and what Debian keeps of every package.
-const LEFT: [&str; 6] = [CA, MANAGED_TOML, DATA, "/var/lib/offchannel/", "/var/lib/dpkg/", "/var/log/"];
 
 /// A copy of the Debian system with the packages in it, or nothing, said aloud.
 #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
@@ -41,34 +32,6 @@ fn system() -> Option<(Chroot, PathBuf)> {
         return None;
     }
     Some((Chroot::copy_of(&root), packages))
-}
-
-/// The package of a program that ends like this.
-fn package(packages: &Path, program: &str, ending: &str) -> PathBuf {
-    let mut found: Vec<PathBuf> = fs::read_dir(packages)
-        .expect("the folder of the packages")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy();
-            name.starts_with(program) && name.ends_with(ending)
-        })
-        .collect();
-    assert_eq!(found.len(), 1, "there should be one {ending} of {program}: {found:?}");
-    found.remove(0)
-}
-
-/// Brings a package into the system; returns its path there.
-fn bring(system: &Chroot, packages: &Path, program: &str) -> String {
-    let package = package(packages, program, ".deb");
-    let name = format!("/root/{}", package.file_name().expect("a name").to_string_lossy());
-    fs::copy(package, system.at(&name)).expect("the package in the system");
-    name
-}
-
-fn write(system: &Chroot, path: &str, text: &str) {
-    let path = system.at(path);
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder of the system");
-    fs::write(path, text).expect("a file of the system");
 }
 
 fn mode(system: &Chroot, path: &str) -> u32 {
@@ -203,19 +166,6 @@ fn a_debian_system_installs_upgrades_removes_and_purges_the_packages() {
     for user in ["offchannel-agent", "offchannel"] {
         assert_eq!(system.run(&["id", "-u", user]).code, 0, "the account {user} is gone");
     }
-}
-
-/// Whether a path may be left: the folder of settings only for what the administrator wrote in it, and the copies that the
-/// system makes of its lists of accounts.
-fn is_left(path: &str) -> bool {
-    let accounts = ["/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/.pwd.lock"];
-    path == "/etc/offchannel"
-        || accounts.contains(&path)
-        || LEFT.iter().any(|left| path == *left || left.ends_with('/') && path.starts_with(left))
-}
-
-fn read(system: &Chroot, path: &str) -> String {
-    fs::read_to_string(system.at(path)).expect("a file of the system")
 }
 
 #[test]

@@ -20,7 +20,7 @@ const CODE: [&str; 8] = [
 ];
 
 /// Files in the folders of others whose names are for packages alone.
-const OF_PACKAGES: [&str; 10] = [
+const OF_PACKAGES: [&str; 12] = [
     "/usr/lib/sysusers.d/offchannel-agent.conf",
     "/usr/lib/sysusers.d/offchannel-server.conf",
     "/usr/lib/systemd/system-preset/80-offchannel-agent.preset",
@@ -30,6 +30,8 @@ const OF_PACKAGES: [&str; 10] = [
     "/usr/lib/systemd/user/offchannel-notice.service",
     "/usr/lib/systemd/user/graphical-session.target.wants/offchannel-notice.path",
     "/usr/lib/systemd/user/graphical-session.target.wants/offchannel-notice.service",
+    "/usr/share/bash-completion/completions/offchannel-agent",
+    "/usr/share/bash-completion/completions/offchannel-server",
     "/usr/share/doc/offchannel-server/default.toml",
 ];
 
@@ -103,6 +105,7 @@ fn every_path_in_packaging_is_one_that_the_code_uses() {
     );
     known.extend(["offchannel-agent", "offchannel-server"].map(|name| format!("/usr/bin/{name}")));
     known.extend(["offchannel-agent", "offchannel-server"].map(|name| format!("/usr/share/doc/{name}")));
+    known.extend(["offchannel-agent", "offchannel-server"].map(|name| format!("/usr/share/man/man8/{name}")));
     known.extend(OF_PACKAGES.map(ToOwned::to_owned));
     known.extend([folder.clone(), format!("{folder}/ca.crt"), format!("{state}/enrolment.token")]);
     for (constant, file) in [("STATE", "state.json"), ("POLICY", "policy.json")] {

@@ -93,7 +93,10 @@ fn recorded_requests_are_read_as_they_were_meant() {
     assert_eq!(changes, [Change::Appeared, Change::Disappeared]);
     let check_in: CheckInRequest = read("check-in");
     assert_eq!((check_in.revision, check_in.digest), (report.revision, Some(report.digest)));
-    let _: GoodbyeRequest = read("goodbye");
+    let goodbye: GoodbyeRequest = read("goodbye");
+    assert!(!goodbye.stays_up, "what an older agent does not say is not known");
+    let goodbye: GoodbyeRequest = read("goodbye-stays-up");
+    assert!(goodbye.stays_up);
     let rotate: RotateRequest = read("rotate");
     let enrolled: EnrolResponse = read("enrol-answer");
     assert_eq!(rotate.public_key, Signer::with_seed(&NEXT).public_key());

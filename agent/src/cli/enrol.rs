@@ -45,7 +45,7 @@ struct Answer<'a> {
 /// Enrols, once.
 pub fn run(args: &EnrolArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<u8, CliError> {
     let (config, _) = args.config.load()?;
-    telemetry::start(config.log);
+    telemetry::start(config.log, telemetry::To::StandardError);
     let server = config.server.clone().ok_or(CliError::NoServer)?;
     let client = Client::new(server, trust(config.ca_file.as_deref())?);
     let folder = Folder::at(&config.state_dir);

@@ -22,7 +22,7 @@ mod words;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use offchannel_shared::error_chain::error_chain;
 
 use crate::clock::Clock;
@@ -132,6 +132,11 @@ enum CliError {
     Json(#[source] serde_json::Error),
 }
 
+/// The definition of the command line, for what is made of it: manual pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, runs the command, says what went wrong.
 #[expect(clippy::print_stderr, reason = "this is where errors are shown")]
 pub fn main() -> ExitCode {
@@ -169,8 +174,6 @@ fn dispatch(command: Command, out: &mut dyn io::Write, clock: &Clock) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -15,10 +15,11 @@ use super::options::{ConfigArgs, host};
 use super::{CliError, EXIT_CODES};
 use crate::client::{Client, trust};
 use crate::clock::Clock;
-use crate::config::{Config, OnClone};
+use crate::config::{Config, Log, OnClone};
 use crate::confinement::Confinement;
 use crate::enrol::{self, Enrolled};
 use crate::identity::Identity;
+use crate::platform::shutdown::Fate;
 use crate::platform::signals;
 use crate::platform::supervisor::{self, Sign};
 use crate::run::{Notes, Parts, assumed_birth};
@@ -26,7 +27,7 @@ use crate::scan::host::Host;
 use crate::scan::scanner::Scanner;
 use crate::schedule::Backoff;
 use crate::state::{Folder, Loaded, Record, SealKey};
-use crate::telemetry;
+use crate::telemetry::{self, To};
 
 /// Threads for scans and name look-ups; more would only cost memory.
 const THREADS: usize = 2;
@@ -41,20 +42,21 @@ pub struct RunArgs {
     /// not leave it behind, as `offchannel-server quickstart`; not for people, whose terminal is the input.
     #[arg(long, hide = true)]
     stop_at_eof: bool,
-    /// Answer the service manager of Windows, which starts the program with this.
-    #[cfg(windows)]
+    /// Run as a service of the system, which starts the program with this: answer the service manager of Windows, and
+    /// write the log into that of the system.
+    #[cfg(any(windows, target_os = "macos"))]
     #[arg(long, hide = true)]
     as_service: bool,
 }
 
 /// Runs the daemon until the system asks it to end.
 pub fn run(args: RunArgs, clock: &Clock) -> Result<u8, CliError> {
-    #[cfg(windows)]
+    #[cfg(any(windows, target_os = "macos"))]
     if args.as_service {
         return as_service(args, *clock);
     }
     let at_eof = args.stop_at_eof;
-    serve(&args, clock, stop(at_eof))
+    serve(&args, clock, To::StandardError, stop(at_eof))
 }
 
 /// Runs the daemon until the service manager asks it to end.
@@ -62,20 +64,39 @@ pub fn run(args: RunArgs, clock: &Clock) -> Result<u8, CliError> {
 fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
     use crate::platform::service::windows;
 
-    let body = Box::new(move |stop: windows::Stop| {
-        let stop = async move {
-            stop.asked().await;
-            Ok(())
-        };
-        // The manager learns only that it failed; the log says why.
-        serve(&args, &clock, stop).inspect_err(|error| tracing::error!("{}", error_chain(error))).is_ok()
+    let body = Box::new(move |mut stop: windows::Stop| {
+        let stop = async move { Ok(stop.asked().await) };
+        serve_logged(&args, &clock, stop).is_ok()
     });
     windows::run(crate::service::SERVICE, body).map(|()| 0).map_err(CliError::NotAService)
 }
 
-fn serve(args: &RunArgs, clock: &Clock, stop: impl Future<Output = io::Result<()>>) -> Result<u8, CliError> {
-    let (config, warnings) = args.config.load()?;
-    telemetry::start(config.log);
+/// Runs the daemon until launchd asks it to end.
+#[cfg(target_os = "macos")]
+fn as_service(args: RunArgs, clock: Clock) -> Result<u8, CliError> {
+    serve_logged(&args, &clock, stop(args.stop_at_eof))
+}
+
+/// Runs the daemon with the system's log. The service manager learns only that it failed; the log says why.
+#[cfg(any(windows, target_os = "macos"))]
+fn serve_logged(
+    args: &RunArgs,
+    clock: &Clock,
+    stop: impl Future<Output = io::Result<Option<Fate>>>,
+) -> Result<u8, CliError> {
+    serve(args, clock, To::System, stop).inspect_err(|error| tracing::error!("{}", error_chain(error)))
+}
+
+fn serve(
+    args: &RunArgs,
+    clock: &Clock,
+    to: To,
+    stop: impl Future<Output = io::Result<Option<Fate>>>,
+) -> Result<u8, CliError> {
+    let loaded = args.config.load();
+    // Also before settings that cannot be used: where the log is the system's, it alone says so.
+    telemetry::start(loaded.as_ref().map_or_else(|_| Log::default(), |(config, _)| config.log), to);
+    let (config, warnings) = loaded?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -109,7 +130,7 @@ async fn daemon(
     scanner: Scanner,
     confinement: Option<Confinement>,
     clock: &Clock,
-    stop: impl Future<Output = io::Result<()>>,
+    stop: impl Future<Output = io::Result<Option<Fate>>>,
 ) -> Result<(), CliError> {
     // It is up as soon as the folder is its own: a collector may be away for hours.
     tell(Sign::Ready);
@@ -120,7 +141,7 @@ async fn daemon(
         biased;
         stopped = &mut stop => {
             tell(Sign::Stopping);
-            return stopped.map_err(CliError::Signals);
+            return stopped.map(drop).map_err(CliError::Signals);
         }
         found = identity(config, &folder, &client, scanner.host(), clock) => found?,
     };
@@ -161,10 +182,12 @@ async fn daemon(
         safety_interval,
     };
     let stop = async {
-        if let Err(error) = stop.await {
+        let known = stop.await.unwrap_or_else(|error| {
             tracing::error!("cannot hear signals of the system: {}", error_chain(&error));
-        }
+            None
+        });
         tell(Sign::Stopping);
+        known
     };
     crate::run::run(parts, clock, stop).await.map_err(CliError::Run)
 }
@@ -188,15 +211,17 @@ fn tell(sign: Sign) {
     }
 }
 
-/// Completes when the agent is to end.
-async fn stop(at_eof: bool) -> io::Result<()> {
-    if !at_eof {
-        return signals::stop().await;
+/// Completes when the agent is to end. A signal does not say what becomes of the device.
+async fn stop(at_eof: bool) -> io::Result<Option<Fate>> {
+    if at_eof {
+        tokio::select! {
+            stopped = signals::stop() => stopped?,
+            ended = signals::input_end() => ended?,
+        }
+    } else {
+        signals::stop().await?;
     }
-    tokio::select! {
-        stopped = signals::stop() => stopped,
-        ended = signals::input_end() => ended,
-    }
+    Ok(None)
 }
 
 enum Found {

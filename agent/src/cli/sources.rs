@@ -5,12 +5,16 @@ use std::io;
 use clap::Args;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::Platform;
+use offchannel_shared::inventory::Scope;
 use serde::Serialize;
 
 use super::options::{Format, json};
 use super::place::PlaceArgs;
+use super::words::one_line;
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
+use crate::platform::processes::is_root;
+use crate::scan::host::User;
 use crate::scan::scanner::Scanner;
 use crate::scan::sources::SOURCES;
 
@@ -29,6 +33,14 @@ pub struct SourcesArgs {
 struct Answer {
     schema: u32,
     sources: Vec<Row>,
+    /// Whose home folder is where, for whoever keeps the device in order; empty for others.
+    homes: Vec<Home>,
+}
+
+#[derive(Debug, Serialize)]
+struct Home {
+    scope: Scope,
+    folder: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,14 +76,18 @@ pub fn run(args: &SourcesArgs, out: &mut dyn io::Write, clock: &Clock) -> Result
         }
     };
     let rows: Vec<Row> = SOURCES.iter().map(row).collect();
+    // As `explain` and `status`, it tells users nothing of each other.
+    let users = if is_root() { scanner.host().users() } else { Vec::new() };
+    let home = |user: User| Home { scope: user.scope, folder: user.home.display().to_string() };
+    let homes: Vec<Home> = users.into_iter().map(home).collect();
     match args.format {
-        Format::Json => json(out, &Answer { schema: 1, sources: rows })?,
-        Format::Table => table(out, &rows).map_err(CliError::Output)?,
+        Format::Json => json(out, &Answer { schema: 1, sources: rows, homes })?,
+        Format::Table => table(out, &rows, &homes).map_err(CliError::Output)?,
     }
     Ok(0)
 }
 
-fn table(out: &mut dyn io::Write, rows: &[Row]) -> io::Result<()> {
+fn table(out: &mut dyn io::Write, rows: &[Row], homes: &[Home]) -> io::Result<()> {
     for row in rows {
         let platforms: Vec<_> = row.platforms.iter().map(|platform| platform.as_str()).collect();
         writeln!(out, "{}\n  {}", row.source, row.about)?;
@@ -87,6 +103,12 @@ fn table(out: &mut dyn io::Write, rows: &[Row]) -> io::Result<()> {
         for dir in &row.watched {
             writeln!(out, "  watches {dir}")?;
         }
+    }
+    if !homes.is_empty() {
+        writeln!(out, "users")?;
+    }
+    for home in homes {
+        writeln!(out, "  {} is {}", home.scope, one_line(&home.folder))?;
     }
     let micros: u64 = rows.iter().filter_map(|row| row.micros).sum();
     writeln!(out, "\nAll of them took {}.{:03} ms.", micros / 1000, micros % 1000)

@@ -111,6 +111,8 @@ fn status(view: &View, asked: &Asked<'_>) -> Status {
             exceptions: told(&notice.exceptions),
         }
     });
+    let mut sources = record.map(|record| record.inventory.sources.clone()).unwrap_or_default();
+    asked.viewer.narrow_health(&mut sources);
     Status {
         schema: 1,
         language: asked.words.tag,
@@ -124,7 +126,7 @@ fn status(view: &View, asked: &Asked<'_>) -> Status {
         trouble: record.and_then(|record| record.trouble.clone()),
         findings,
         findings_elsewhere,
-        sources: record.map(|record| record.inventory.sources.clone()).unwrap_or_default(),
+        sources,
     }
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use offchannel_shared::inventory::{Inventory, Scope};
+use offchannel_shared::inventory::{Health, Inventory, Scope, SourceHealth};
 use offchannel_shared::wire::ReportRequest;
 
 use crate::config::Session;
 use crate::platform::{files, processes};
 use crate::scan::host::Host;
+
+/// What a reference to a user begins with.
+const REFERENCE: &str = "user:u-";
 
 /// Who looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +63,34 @@ impl Viewer {
         let before = inventory.sightings.len() + inventory.unlisted.len();
         inventory.sightings.retain(|sighting| self.sees(&sighting.scope));
         inventory.unlisted.retain(|unlisted| self.sees(&unlisted.scope));
+        self.narrow_health(&mut inventory.sources);
         before - inventory.sightings.len() - inventory.unlisted.len()
+    }
+
+    /// Says `another user` for those whose places could not be read.
+    pub fn narrow_health(&self, sources: &mut [SourceHealth]) {
+        for source in sources {
+            if let Health::Partial(why) | Health::Failed(why) = &mut source.health {
+                *why = self.narrow_words(why);
+            }
+        }
+    }
+
+    fn narrow_words(&self, words: &str) -> String {
+        let mut told = String::with_capacity(words.len());
+        let mut rest = words;
+        while let Some(at) = rest.find(REFERENCE) {
+            let (before, from) = rest.split_at(at);
+            let after = from.get(REFERENCE.len()..).unwrap_or_default();
+            let length = after.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(after.len());
+            let (reference, after) = from.split_at(REFERENCE.len() + length);
+            let own = Scope::try_from(reference.to_owned()).is_ok_and(|scope| self.sees(&scope));
+            told.push_str(before);
+            told.push_str(if own { reference } else { "another user" });
+            rest = after;
+        }
+        told.push_str(rest);
+        told
     }
 
     /// The same for a whole report.
@@ -68,5 +98,25 @@ impl Viewer {
         let before = report.transitions.len();
         report.transitions.retain(|transition| self.sees(&transition.sighting.scope));
         before - report.transitions.len() + self.narrow(&mut report.inventory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_told_of_places_of_others_and_not_whose_they_are() {
+        let own = Scope::User("u-00000000000000aa".to_owned());
+        let user = Viewer::User(BTreeSet::from([own]));
+        let why = "/opt: too many entries; 3 home folders (user:u-00000000000000aa, user:u-00000000000000bb, \
+                   user:u-00000000000000cc): permission denied";
+        let narrowed = "/opt: too many entries; 3 home folders (user:u-00000000000000aa, another user, \
+                        another user): permission denied";
+        assert_eq!(user.narrow_words(why), narrowed);
+        assert_eq!(Viewer::Keeper.narrow_words(why), why);
+        for cut in ["x user:u-", "user:u-00", "user:u-é"] {
+            assert!(user.narrow_words(cut).contains("another user"), "{cut}");
+        }
     }
 }

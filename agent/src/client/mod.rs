@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn bodies_are_compressed_from_the_limit_up() {
-        let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
+        let goodbye =
+            Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop, stays_up: false });
         assert_eq!(goodbye.body().unwrap(), (br#"{"schema":1,"reason":"stop"}"#.to_vec(), false));
         let request = CheckInRequest {
             schema: SCHEMA,

@@ -130,7 +130,8 @@ mod tests {
                 "{unreachable:?}"
             );
         }
-        let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
+        let goodbye =
+            Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop, stays_up: false });
         let done = Outcome::of(&goodbye, "s", StatusCode::NO_CONTENT, &HeaderMap::new(), b"");
         assert!(matches!(done, Outcome::Accepted(Answer::Goodbye)), "{done:?}");
     }

@@ -74,7 +74,7 @@ pub enum OnClone {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Log {
     /// Least level that is written.
     pub level: LogLevel,
@@ -83,13 +83,14 @@ pub struct Log {
 }
 
 /// Least level of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum LogLevel {
     /// Something does not work and somebody must act.
     Error,
     /// Something does not work for now, or works in part.
     Warn,
     /// What the agent does, rarely.
+    #[default]
     Info,
     /// Why it does so.
     Debug,
@@ -98,9 +99,10 @@ pub enum LogLevel {
 }
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For people.
+    #[default]
     Text,
     /// One JSON object a line.
     Json,

@@ -239,6 +239,18 @@ impl Message {
         if self.signature.starts_with('s') { self.reader().text().ok() } else { None }
     }
 
+    /// The text in the value of any type (`v`) that it carries.
+    ///
+    /// # Errors
+    /// If it carries something else.
+    pub fn text_value(&self) -> Result<&str, Malformed> {
+        let mut reader = self.reader();
+        match self.signature.as_str() {
+            "v" if reader.signature()? == "s" => reader.text(),
+            _ => Err(Malformed("the answer is no value with a text")),
+        }
+    }
+
     /// The list of texts (`as`) that it carries.
     ///
     /// # Errors
@@ -423,9 +435,9 @@ mod tests {
             }
             if let Ok(mut message) = parse(&bytes) {
                 let _ = (message.number(), message.text().is_some());
-                for signature in [signature, "as".to_owned(), "s".to_owned()] {
+                for signature in [signature, "as".to_owned(), "s".to_owned(), "v".to_owned()] {
                     message.signature = signature;
-                    let _ = (message.texts().is_ok(), message.text().is_some());
+                    let _ = (message.texts().is_ok(), message.text().is_some(), message.text_value().is_ok());
                 }
             }
         }

@@ -7,12 +7,7 @@
 mod system;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::sync::mpsc::{SyncSender, sync_channel};
-
-/// Bytes of stack of the thread of [`apart`]: a look at a process takes a few hundred.
-const STACK: usize = 128 * 1024;
+use std::path::{Path, PathBuf};
 
 /// A running program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +27,18 @@ pub struct Process {
 #[error("cannot list the processes")]
 pub struct ProcessesError(#[source] io::Error);
 
-/// Where the thread of [`apart`] takes questions, each with the way to send the answer.
-static APART: OnceLock<SyncSender<SyncSender<io::Result<Vec<Process>>>>> = OnceLock::new();
+/// What was known of the processes at a look; the next one is made cheaper by it.
+#[derive(Debug, Default)]
+pub struct Known(system::Known);
+
+/// The processes that run now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Running {
+    /// Those whose program is wanted, and those whose program this process may not know.
+    pub processes: Vec<Process>,
+    /// How many others run a program.
+    pub others: u64,
+}
 
 /// From now on processes are looked at on a thread of its own, whatever the others give up: Linux tells a thread that
 /// is confined nothing of the programs of others (landlock(7), "Ptrace restrictions").
@@ -41,27 +46,18 @@ static APART: OnceLock<SyncSender<SyncSender<io::Result<Vec<Process>>>>> = OnceL
 /// # Errors
 /// If the system gives no thread.
 pub fn apart() -> io::Result<()> {
-    let (ask, asked) = sync_channel::<SyncSender<io::Result<Vec<Process>>>>(0);
-    std::thread::Builder::new().name("processes".to_owned()).stack_size(STACK).spawn(move || {
-        for answer in asked {
-            // Who asked may have gone.
-            let _ = answer.send(system::running());
-        }
-    })?;
-    // A second thread has nobody to ask it, and ends.
-    let _ = APART.set(ask);
-    Ok(())
+    system::apart()
 }
 
-/// All processes. Kernel threads, which are no programs, are left out where they can be told.
+/// The processes whose program is wanted. Kernel threads, which are no programs, are left out where they can be told.
+///
+/// A program that was not `wanted` is not asked about again as long as the same `known` is given and the same process
+/// runs it: the answer must depend on the path alone.
 ///
 /// # Errors
 /// If the system does not tell (on Linux: `/proc` is not mounted).
-pub fn running() -> Result<Vec<Process>, ProcessesError> {
-    let Some(apart) = APART.get() else { return system::running().map_err(ProcessesError) };
-    let (answer, answered) = sync_channel(1);
-    let asked = apart.send(answer).ok().and_then(|()| answered.recv().ok());
-    asked.unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into())).map_err(ProcessesError)
+pub fn running(known: &mut Known, wanted: &mut dyn FnMut(&Path) -> bool) -> Result<Running, ProcessesError> {
+    system::running(&mut known.0, wanted).map_err(ProcessesError)
 }
 
 /// The host's own name, as the system gives it; empty if it gives none.
@@ -100,14 +96,30 @@ mod tests {
     #[test]
     fn this_very_program_is_among_the_running_ones() {
         let own = std::env::current_exe().unwrap();
-        assert!(running().unwrap().iter().any(|process| process.program.as_ref() == Some(&own)));
+        let mut known = Known::default();
+        // Twice: what is wanted is told at every look.
+        for _ in 0..2 {
+            let running = running(&mut known, &mut |program| program == own).unwrap();
+            assert!(running.processes.iter().any(|process| process.program.as_ref() == Some(&own)));
+        }
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_counted_and_not_told() {
+        let own = std::env::current_exe().unwrap();
+        let mut known = Known::default();
+        for _ in 0..2 {
+            let running = running(&mut known, &mut |_| false).unwrap();
+            assert!(running.others > 0);
+            assert!(running.processes.iter().all(|process| process.program.as_ref() != Some(&own)));
+        }
     }
 
     #[test]
     fn the_user_of_a_process_has_the_kind_of_name_that_the_system_gives() {
         let own = std::env::current_exe().unwrap();
-        let running = running().unwrap();
-        let own = running.iter().find(|process| process.program.as_ref() == Some(&own)).unwrap();
+        let running = running(&mut Known::default(), &mut |_| true).unwrap();
+        let own = running.processes.iter().find(|process| process.program.as_ref() == Some(&own)).unwrap();
         assert_eq!(own.uid.is_some(), cfg!(unix), "{own:?}");
         assert_eq!(own.user.as_ref().is_some_and(|sid| sid.starts_with("S-1-")), cfg!(windows), "{own:?}");
     }

@@ -106,6 +106,9 @@ impl Key {
 }
 
 #[cfg(windows)]
+pub(super) use imp::of_system;
+
+#[cfg(windows)]
 mod imp {
     use std::io;
 
@@ -210,7 +213,7 @@ mod imp {
     }
 
     /// The system's error code, without the wrapping of COM (`HRESULT_FROM_WIN32` in winerror.h).
-    fn of_system(hresult: i32) -> io::Error {
+    pub fn of_system(hresult: i32) -> io::Error {
         const WIN32: u32 = 0x8007_0000;
         /// `ERROR_KEY_DELETED`: it was removed after it was opened.
         const DELETED: u32 = 1018;

@@ -43,6 +43,7 @@ use crate::clock::Clock;
 use crate::confinement::Confinement;
 use crate::enrol::{self, EnrolError, Enrolled, Granted};
 use crate::identity::{Identity, is_another};
+use crate::platform::shutdown::{self, Fate};
 use crate::platform::supervisor;
 use crate::scan::scanner::Scanner;
 use crate::state::{Folder, Memory, SealKey};
@@ -104,11 +105,15 @@ pub struct Parts {
     pub safety_interval: Duration,
 }
 
-/// Runs until `stop` completes.
+/// Runs until `stop` completes, which says what becomes of the device if whoever asked said so.
 ///
 /// # Errors
 /// [`RunError`]. Whatever can pass by itself is none.
-pub async fn run(parts: Parts, clock: &Clock, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(
+    parts: Parts,
+    clock: &Clock,
+    stop: impl Future<Output = Option<Fate>>,
+) -> Result<(), RunError> {
     let Parts { folder, identity, memory, seal, client, scanner, confinement, token_file, .. } = parts;
     // Sooner than with the first request.
     identity.seed.key().map_err(RunError::Key)?;
@@ -186,8 +191,8 @@ struct Looked {
 /// Why the loop ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// Somebody wants it.
-    Asked,
+    /// Somebody wants it; what becomes of the device, where that came with it.
+    Asked(Option<Fate>),
     /// It is to be started anew at once.
     Outgrown,
 }
@@ -209,14 +214,18 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn work(&mut self, hints: &Hints, stop: impl Future<Output = ()>) -> Result<End, RunError> {
+    async fn work(
+        &mut self,
+        hints: &Hints,
+        stop: impl Future<Output = Option<Fate>>,
+    ) -> Result<End, RunError> {
         tokio::pin!(stop);
         loop {
             self.carry_out()?;
             let now = moment(&self.clock);
             let wait = self.core.poll_timeout(now).saturating_sub(now.mono);
             tokio::select! {
-                () = &mut stop => return Ok(End::Asked),
+                known = &mut stop => return Ok(End::Asked(known)),
                 done = some(&mut self.scan) => {
                     self.scan = None;
                     let Looked { eyes, scanned, outgrown } = done.map_err(RunError::Scan)?;
@@ -346,10 +355,14 @@ impl Daemon {
         if self.core.is_unsaved() {
             logged(self.folder.save_record(self.core.record(), &self.seal));
         }
-        if end == End::Outgrown {
-            return Err(RunError::Outgrown);
-        }
-        let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason: GoodbyeReason::Stop });
+        let End::Asked(known) = end else { return Err(RunError::Outgrown) };
+        let fate = match known {
+            Some(fate) => Some(fate),
+            None => fate().await,
+        };
+        let reason = if fate == Some(Fate::GoesDown) { GoodbyeReason::Shutdown } else { GoodbyeReason::Stop };
+        let stays_up = fate == Some(Fate::StaysUp);
+        let goodbye = Request::Goodbye(GoodbyeRequest { schema: SCHEMA, reason, stays_up });
         match timeout(GOODBYE_TIMEOUT, self.exchange(goodbye, now)?).await {
             Ok(Outcome::Accepted(_)) => tracing::info!("the agent ends"),
             // Only a courtesy: the collector notices the silence by itself.
@@ -357,6 +370,14 @@ impl Daemon {
         }
         Ok(())
     }
+}
+
+/// What becomes of the device, if its system says so soon.
+async fn fate() -> Option<Fate> {
+    shutdown::fate().await.unwrap_or_else(|error| {
+        tracing::info!("cannot tell whether the system goes down: {}", error_chain(&error));
+        None
+    })
 }
 
 /// Scans, after watching was set up if the order says so.

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 use offchannel_shared::inventory::{Grade, Health, Inventory, Scope, Sighting};
 
+use crate::scan::trouble::is_of_homes;
+
 /// What every source found when it could last read the place of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastWhole(BTreeMap<String, Vec<Sighting>>);
@@ -48,7 +50,7 @@ impl LastWhole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unread {
     Nothing,
-    /// Only in home folders. Health does not say in whose.
+    /// Only in home folders, of whomever: health need not name all of them.
     Homes,
     /// Anywhere. Trouble with places of the system can hide what users have too: without the list of
     /// users, nobody's home folder is looked at.
@@ -71,14 +73,6 @@ impl Unread {
             Self::Anything => true,
         }
     }
-}
-
-/// Whether a part of a health tells of home folders: `2 home folders: permission denied`. Parts that
-/// tell of the system begin with a path or a word, and come first.
-fn is_of_homes(part: &str) -> bool {
-    let Some((count, what)) = part.split_once(' ') else { return false };
-    let count = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
-    count && (what.starts_with("home folder: ") || what.starts_with("home folders: "))
 }
 
 /// Whether it is there until it is removed: that a process ran says nothing about now.
@@ -176,12 +170,12 @@ mod tests {
         };
         let system = || sighting("flatpak", "telegram", "1", Grade::Installed);
         let whole = LastWhole::of(&inventory(&[("flatpak", Health::Ok)], vec![system(), mine()]));
-        let homes = "1 home folder: permission denied; 2 home folders: too many entries";
+        let homes = "1 home folder (user:u-1): permission denied; 2 home folders (user:u-1, user:u-2): too many entries";
         for (why, expected) in [
             (homes, vec![mine()]),
             ("/home: permission denied", vec![system(), mine()]),
             (
-                "/var/lib/flatpak/app: permission denied; 1 home folder: permission denied",
+                "/var/lib/flatpak/app: permission denied; 1 home folder (user:u-1): permission denied",
                 vec![system(), mine()],
             ),
             ("home folders: permission denied", vec![system(), mine()]),

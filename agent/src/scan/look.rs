@@ -7,6 +7,7 @@
 mod any_case;
 mod list;
 mod peek;
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf, is_separator};
 
+use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::inventory::{Health, Scope};
 
 use super::host::{Host, User, is_absence};
@@ -24,6 +26,7 @@ use super::users::first_person;
 pub use list::{Entry, Kind};
 
 use crate::platform::files::{Spot, Stamp, open_regular};
+use crate::platform::processes::Known;
 
 /// How many parents of a missing path are asked whether they are missing too.
 const PARENTS_MAX: usize = 8;
@@ -49,6 +52,9 @@ pub struct Look<'a> {
     present: bool,
     answered: bool,
     fleeting: bool,
+    catalogue: Option<&'a Catalogue>,
+    processes: Known,
+    passed_over: u64,
 }
 
 impl<'a> Look<'a> {
@@ -72,6 +78,9 @@ impl<'a> Look<'a> {
             present: false,
             answered: false,
             fleeting: false,
+            catalogue: None,
+            processes: Known::default(),
+            passed_over: 0,
         }
     }
 

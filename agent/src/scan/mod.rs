@@ -14,7 +14,7 @@ mod seekable;
 mod seen;
 pub mod source;
 pub mod sources;
-mod trouble;
+pub(crate) mod trouble;
 mod user_dirs;
 mod user_folders;
 mod users;

@@ -15,6 +15,7 @@ use super::sources::SOURCES;
 use super::trouble::Trouble;
 use super::users::{Survey, survey};
 use crate::clock::Clock;
+use crate::platform::processes::Known;
 
 /// Scans one device, again and again.
 #[derive(Debug)]
@@ -56,6 +57,8 @@ struct Last {
     unlisted: Vec<Unlisted>,
     health: Health,
     artefacts: u64,
+    /// What it knew of the processes; of sources that do not ask about them nothing.
+    processes: Known,
 }
 
 impl Scanner {
@@ -96,7 +99,8 @@ impl Scanner {
             let asked = only.is_none_or(|only| only.contains(id));
             let fresh = self.kept.get(id).is_some_and(|kept| !asked || kept.seen.is_unchanged(kept.at));
             if !fresh {
-                let kept = self.run(source, catalogue, clock);
+                let processes = self.kept.get_mut(id).map(|last| std::mem::take(&mut last.processes));
+                let kept = self.run(source, catalogue, processes.unwrap_or_default(), clock);
                 self.kept.insert(id, kept);
             }
             let Some(kept) = self.kept.get(id) else { continue };
@@ -137,9 +141,11 @@ impl Scanner {
         self.users_at = Some(at);
     }
 
-    fn run(&self, source: &dyn Source, catalogue: &Catalogue, clock: &Clock) -> Last {
+    fn run(&self, source: &dyn Source, catalogue: &Catalogue, processes: Known, clock: &Clock) -> Last {
         let at = clock.now().as_microsecond();
-        let mut look = Look::new(&self.host, &self.users.users).with_user_troubles(&self.users.troubles);
+        let mut look = Look::new(&self.host, &self.users.users)
+            .with_user_troubles(&self.users.troubles)
+            .with_apps(catalogue, processes);
         let (mut sightings, mut unlisted, mut artefacts) = (Kept::default(), Kept::default(), 0);
         source.collect(&mut look, &mut |artefact| {
             artefacts += 1;
@@ -153,8 +159,10 @@ impl Scanner {
             look.elsewhere("messaging apps");
             look.trouble(Trouble::TooMany);
         }
-        let health = look.health();
+        artefacts += look.passed_over();
+        let (health, processes) = (look.health(), look.take_processes());
         let (seen, _) = look.into_parts();
-        Last { seen, at, sightings: sightings.into_all(), unlisted: unlisted.into_all(), health, artefacts }
+        let (sightings, unlisted) = (sightings.into_all(), unlisted.into_all());
+        Last { seen, at, sightings, unlisted, health, artefacts, processes }
     }
 }

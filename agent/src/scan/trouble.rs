@@ -1,12 +1,16 @@
 //! What could not be read, in words that stay the same from scan to scan.
 //!
-//! They are part of what is reported, so they name no user and no file of a user.
+//! They are part of what is reported, so they name no user and no file of a user: home folders are told by the
+//! references that stand for their users, as sightings are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io;
 
 use offchannel_shared::inventory::{Health, Scope};
+
+/// Most home folders that one trouble names.
+const NAMED_MAX: usize = 4;
 
 /// Why something could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,10 +111,27 @@ impl Troubles {
         }
         for (trouble, scopes) in &self.homes {
             let (count, plural) = (scopes.len(), if scopes.len() == 1 { "" } else { "s" });
-            push(format_args!("{count} home folder{plural}: {}", trouble.words()));
+            push(format_args!("{count} home folder{plural} ({}): {}", named(scopes), trouble.words()));
         }
         if present || answered { Health::Partial(why) } else { Health::Failed(why) }
     }
+}
+
+/// The first home folders by their users' references, and how many there are beside.
+fn named(scopes: &BTreeSet<Scope>) -> String {
+    let mut names: Vec<String> = scopes.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    if scopes.len() > NAMED_MAX {
+        names.push(format!("{} more", scopes.len() - NAMED_MAX));
+    }
+    names.join(", ")
+}
+
+/// Whether a part of a health tells of home folders: `2 home folders (user:u-1, user:u-2): permission denied`. Parts that
+/// tell of the system begin with a path or a word, and come first.
+pub(crate) fn is_of_homes(part: &str) -> bool {
+    let Some((count, what)) = part.split_once(' ') else { return false };
+    let count = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    count && (what.starts_with("home folder (") || what.starts_with("home folders ("))
 }
 
 #[cfg(test)]
@@ -126,8 +147,26 @@ mod tests {
         troubles.add(&Place::Home(Scope::User("u-1".to_owned())), Trouble::Denied);
         troubles.add(&Place::Home(Scope::User("u-2".to_owned())), Trouble::Denied);
         troubles.add(&Place::System("/opt".to_owned()), Trouble::TooMany);
-        let why = "/opt: too many entries; 2 home folders: permission denied".to_owned();
+        let why = "/opt: too many entries; 2 home folders (user:u-1, user:u-2): permission denied".to_owned();
+        assert_eq!(why.split("; ").map(is_of_homes).collect::<Vec<_>>(), [false, true]);
         assert_eq!(troubles.health(false, true), Health::Partial(why.clone()));
         assert_eq!(troubles.health(false, false), Health::Failed(why));
+    }
+
+    #[test]
+    fn of_many_homes_some_are_named_and_the_others_counted() {
+        let mut troubles = Troubles::default();
+        for number in 0..60 {
+            let scope = Scope::User(format!("u-{number:016x}"));
+            troubles.add(&Place::Home(scope.clone()), Trouble::Denied);
+            troubles.add(&Place::Home(scope), Trouble::TooMany);
+        }
+        let Health::Partial(why) = troubles.health(true, true) else { panic!("it is partial") };
+        assert_eq!(why.matches("user:u-").count(), 2 * NAMED_MAX);
+        assert!(why.starts_with("60 home folders (user:u-0000000000000000, "), "{why}");
+        assert!(why.contains(", 56 more): permission denied; 60 home folders ("), "{why}");
+        assert!(why.split("; ").all(is_of_homes), "{why}");
+        // As many as there are kinds of trouble fit into one text of a report.
+        assert!(why.len() / 2 * 7 < offchannel_shared::wire::TEXT_MAX, "{}", why.len());
     }
 }

@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+#[cfg(any(windows, target_os = "macos"))]
+pub use texts::LOG_SOURCE;
 #[cfg(windows)]
 pub use texts::SERVICE;
 
@@ -91,6 +93,10 @@ pub enum ServiceError {
     #[cfg(windows)]
     #[error("the system does not do it: run the command as an administrator")]
     Windows(#[from] crate::platform::service::windows::WindowsError),
+    /// The viewer of the Event Log cannot be made to know the agent, or to forget it.
+    #[cfg(windows)]
+    #[error("the registry does not take the source of the Event Log: run the command as an administrator")]
+    LogSource(#[source] io::Error),
     /// There is no code for this system.
     #[error(
         "services of this system cannot be installed: let what starts its services run `offchannel-agent run`"

@@ -14,6 +14,13 @@ pub const LABEL: &str = "eu.offchannel.agent";
 /// The service of Windows.
 #[cfg(any(test, windows))]
 pub const SERVICE: &str = "offchannel-agent";
+/// Under which name the service's entries are in the log of the system: a source of the Event Log, a subsystem of the unified
+/// log of macOS.
+#[cfg(windows)]
+pub const LOG_SOURCE: &str = "Offchannel Agent";
+/// See above.
+#[cfg(target_os = "macos")]
+pub const LOG_SOURCE: &str = LABEL;
 
 /// The unit as packages install it.
 #[cfg(any(test, target_os = "linux"))]
@@ -134,6 +141,8 @@ mod tests {
 
     #[test]
     fn a_property_list_is_one() {
+        // Nobody reads the standard error of a job, so it must write into the log of the system.
+        assert!(PLIST_TEXT.contains("<string>run</string>\n\t\t<string>--as-service</string>\n\t</array>"));
         let texts = crate::plist::texts(PLIST_TEXT.as_bytes(), &[&["Label"], &["ProcessType"]]);
         assert_eq!(texts.unwrap(), [Some(LABEL.to_owned()), Some("Background".to_owned())]);
     }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::texts::SERVICE;
+use super::texts::{LOG_SOURCE, SERVICE};
 use super::{Definition, ServiceError, Status};
 use crate::platform::service::windows;
+use crate::platform::system_log::windows as event_log;
 
 const TITLE: &str = "Offchannel agent";
 const ABOUT: &str = "Reports the messaging apps that the organisation asks about.";
@@ -21,6 +22,8 @@ pub fn install(root: Option<&Path>, configured: bool) -> Result<Vec<String>, Ser
         program: &program,
         arguments: &ARGUMENTS,
     };
+    // First: the service may have something to say as soon as it starts.
+    event_log::register(LOG_SOURCE).map_err(ServiceError::LogSource)?;
     windows::install(&definition)?;
     let mut done = vec![format!("{SERVICE} is started with the system, as {}", program.display())];
     if configured {
@@ -40,7 +43,14 @@ pub async fn stop(root: Option<&Path>) -> Result<bool, ServiceError> {
 
 pub fn remove(root: Option<&Path>) -> Result<Vec<String>, ServiceError> {
     no_root(root)?;
-    Ok(windows::remove(SERVICE)?.then(|| format!("removed the service {SERVICE}")).into_iter().collect())
+    let mut done = Vec::new();
+    if windows::remove(SERVICE)? {
+        done.push(format!("removed the service {SERVICE}"));
+    }
+    if event_log::unregister(LOG_SOURCE).map_err(ServiceError::LogSource)? {
+        done.push(format!("removed the source {LOG_SOURCE} of the Event Log"));
+    }
+    Ok(done)
 }
 
 pub fn status(root: Option<&Path>) -> Result<Status, ServiceError> {
@@ -48,7 +58,10 @@ pub fn status(root: Option<&Path>) -> Result<Status, ServiceError> {
     let (standing, path) = windows::show(SERVICE)?;
     let definition = match &path {
         None => Definition::Absent,
-        Some(path) if path.to_str().is_some_and(|path| path.ends_with(&ARGUMENTS.join(" "))) => {
+        Some(path)
+            if path.to_str().is_some_and(|path| path.ends_with(&ARGUMENTS.join(" ")))
+                && event_log::is_registered(LOG_SOURCE) =>
+        {
             Definition::Current
         }
         Some(_) => Definition::Differs,

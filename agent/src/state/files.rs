@@ -137,6 +137,21 @@ impl Folder {
         remove().map_err(|cause| StateError::Write { path: path.display().to_string(), cause })
     }
 
+    /// Whether a file is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.join(name).exists()
+    }
+
+    /// Puts a file of ours in the place of another one, if it is there.
+    pub(super) fn put(&self, name: &str, in_place_of: &str) -> Result<(), StateError> {
+        let path = self.0.join(in_place_of);
+        let put = || match std::fs::rename(self.0.join(name), &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.and_then(|()| storage::sync_dir(&self.0)),
+        };
+        put().map_err(|cause| StateError::Write { path: path.display().to_string(), cause })
+    }
+
     /// Moves a damaged file out of the way, and says under which name it is kept.
     ///
     /// # Errors

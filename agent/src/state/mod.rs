@@ -3,8 +3,10 @@
 //! Three files, all written by [`Folder::write`]: `identity.json` (secret), `state.json` and
 //! `policy.json` (the last good bundle as it was received). Nothing is written when nothing changes.
 //! The order of saving is what makes a kill at any moment harmless: a revision is on disk before it
-//! is sent, a policy before it is applied, an acknowledgement after it has arrived.
+//! is sent, a policy before it is applied, an acknowledgement after it has arrived. An enrolment changes all three
+//! at once (`enrolling`).
 
+mod enrolling;
 mod files;
 mod record;
 mod seal;
@@ -15,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
 
+pub use enrolling::Kept;
 pub use files::{Folder, Lock};
 pub use record::{Observed, Record, Sent, TRANSITIONS_BYTES, Trouble, json_size};
 pub use seal::{SealKey, SealKeyError};
@@ -114,12 +117,16 @@ pub struct Memory {
 }
 
 impl Folder {
-    /// Who the device is.
+    /// Who the device is. An enrolment that was cut off is put right before. The folder must be locked by the caller.
     ///
     /// # Errors
     /// [`StateError`]. A damaged file is no error here: it is set aside, and the device must enrol.
     pub fn identity(&self) -> Result<Loaded<Identity>, StateError> {
-        self.load(IDENTITY, |identity: &Identity| identity.schema == Identity::SCHEMA)
+        let loaded = self.load(IDENTITY, |identity: &Identity| identity.schema == Identity::SCHEMA)?;
+        if let Loaded::Found(identity) = &loaded {
+            self.settle_enrolment(identity)?;
+        }
+        Ok(loaded)
     }
 
     /// What is wrong with the rights on the identity and its folder, with what to do. A file that others could read
@@ -163,14 +170,6 @@ impl Folder {
     /// [`StateError`].
     pub fn save_pending(&self, pending: &Pending) -> Result<(), StateError> {
         self.save(PENDING, Access::Private, pending)
-    }
-
-    /// Forgets the key of an enrolment that is done.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn remove_pending(&self) -> Result<(), StateError> {
-        self.remove(PENDING)
     }
 
     /// What an enrolled device remembers. Files that are damaged, or altered by somebody else, are set aside, and
@@ -222,10 +221,14 @@ impl Folder {
     /// # Errors
     /// [`StateError`].
     pub fn save_record(&self, record: &Record, seal: &SealKey) -> Result<(), StateError> {
-        let failed = |cause| StateError::Encode(STATE, cause);
+        self.save_sealed(STATE, record, seal)
+    }
+
+    fn save_sealed(&self, name: &'static str, record: &Record, seal: &SealKey) -> Result<(), StateError> {
+        let failed = |cause| StateError::Encode(name, cause);
         let bytes = serde_json::to_vec(record).map_err(failed)?;
         let sealed = seal.seal(&bytes).ok_or_else(|| failed(serde_json::Error::custom("it is no object")))?;
-        self.write(STATE, Access::Public, &sealed)
+        self.write(name, Access::Public, &sealed)
     }
 
     /// Keeps the policy bundle as it was received.

@@ -5,6 +5,8 @@
 mod commands;
 mod crashes;
 #[cfg(target_os = "linux")]
+mod idle_hour;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod notices;

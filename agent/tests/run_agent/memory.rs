@@ -1,4 +1,4 @@
-//! Measures the memory of the release build; never a condition of a test run.
+//! Measures the memory of the release build, for `tests/bench/growth`; never a condition of a test run.
 //!
 //! `cargo build --release -p offchannel-agent && cargo test -p offchannel-agent --test run_agent -- --ignored
 //! --nocapture memory`
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::support::{Collector, Device};
 
-/// How often the inventory changes between the two measurements.
-const CYCLES: usize = 1000;
+/// After how many changes of the inventory it is measured.
+const POINTS: [usize; 5] = [10, 100, 300, 1000, 3000];
 
 #[test]
 #[ignore = "a measurement, by hand"]
@@ -36,12 +36,13 @@ fn idle_memory_and_its_growth() {
 
     std::fs::write(device.path("agent.toml"), config).unwrap();
     let running = device.run_this(&agent);
-    for cycle in 0..CYCLES {
+    let [.., last] = POINTS;
+    for change in 1..=last {
         let seen = collector.wait_for("a report", |told| Some(told.reports.len()));
-        device.install(if cycle % 2 == 0 { &["telegram-desktop"] } else { &[] });
+        device.install(if change % 2 == 0 { &[] } else { &["telegram-desktop"] });
         collector.wait_for("the change", |told| (told.reports.len() > seen).then_some(()));
-        if cycle == 9 || cycle + 1 == CYCLES {
-            println!("after {} changes of a small tree:\n{}", cycle + 1, memory(running.pid()));
+        if POINTS.contains(&change) {
+            println!("after {change} changes of a small tree:\n{}", memory(running.pid()));
         }
     }
 }

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 #[cfg(target_os = "linux")]
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+use crate::support::{Call, can_trace, is_of_the_agent, trace_of};
 use crate::support::{Collector, Device, bundle, signing_key};
 use offchannel_shared::wire::CHECK_IN_PATH;
 
 /// A policy that asks about one app.
-const RULE: &str = r#"unreviewed = "ignore"
+pub(crate) const RULE: &str = r#"unreviewed = "ignore"
 [[rule]]
 id = "no-telegram"
 verdict = "prohibited"
@@ -24,7 +26,7 @@ reason = "We cannot meet our duties."
 const PACKAGES: [&str; 4] = ["signal-desktop", "discord", "hexchat", "firefox-esr"];
 
 /// What people have in their homes: files that no source has any reason to open.
-const PRIVATE: [&str; 14] = [
+pub(crate) const PRIVATE: [&str; 14] = [
     "Documents/letter.txt",
     "Documents/Telegram/export.json",
     ".ssh/id_ed25519",
@@ -41,7 +43,7 @@ const PRIVATE: [&str; 14] = [
     ".thunderbird/abc.default/Mail/Inbox",
 ];
 
-fn write(device: &Device, path: &str, text: &str) {
+pub(crate) fn write(device: &Device, path: &str, text: &str) {
     let path = device.path(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
@@ -127,12 +129,6 @@ fn what_explain_shows_is_what_went_over_the_wire() {
     assert_eq!(device.json("explain")["last_sent"]["report"], sent);
 }
 
-/// Where the agent looks that is no place of a source: what every program opens that is linked dynamically, asks
-/// for names, or counts processors.
-#[cfg(target_os = "linux")]
-const OF_EVERY_PROGRAM: [&str; 7] =
-    ["/etc/ld.so.", "/lib/", "/usr/lib/", "/lib64/", "/proc/", "/sys/fs/cgroup", "/dev/null"];
-
 /// What is opened in the tree of [`lived_in`], and by which source: the places of `docs/detection.md` that are there.
 #[cfg(target_os = "linux")]
 const PLACES: [&str; 6] = [
@@ -146,49 +142,15 @@ const PLACES: [&str; 6] = [
     "var/lib/dpkg/status",
 ];
 
-/// One line of a trace: `1234 openat(AT_FDCWD</tmp>, "x", O_RDONLY|O_CLOEXEC) = 5</tmp/x>`.
-#[cfg(target_os = "linux")]
-struct Call<'a>(&'a str);
-
-#[cfg(target_os = "linux")]
-impl Call<'_> {
-    /// What was opened, if something was.
-    fn opened(&self) -> Option<&str> {
-        let is_open = self.0.contains("open") || self.0.contains("creat(");
-        let path = self.0.rsplit_once(" = ")?.1.split_once('<')?.1.strip_suffix('>')?;
-        (is_open && !self.0.contains("O_PATH")).then_some(path)
-    }
-
-    /// Whether it may change a file.
-    fn writes(&self) -> bool {
-        ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "creat(", "unlink"]
-            .iter()
-            .any(|sign| self.0.contains(sign))
-    }
-
-    fn is_folder(&self) -> bool {
-        self.0.contains("O_DIRECTORY")
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn no_file_is_opened_but_those_of_the_documented_places() {
-    use std::os::unix::fs::MetadataExt as _;
-
-    // It may be there and not be allowed, as in some containers.
-    let probe = std::process::Command::new("strace").args(["-o", "/dev/null", "true"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        println!(
-            "SKIPPED: strace cannot be used here: apt-get install strace, where processes may be traced"
-        );
+    if !can_trace() {
         return;
     }
     let collector = Collector::start();
     let device = lived_in(&collector);
-    std::fs::create_dir(device.path("traces")).unwrap();
-    let trace = device.path("traces/of");
-    let agent = device.run_traced(&trace);
+    let agent = device.run_traced(&[]);
     collector.wait_for("check-ins with nothing to tell", |told| {
         (told.paths.iter().filter(|path| *path == CHECK_IN_PATH).count() >= 3).then_some(())
     });
@@ -196,8 +158,7 @@ fn no_file_is_opened_but_those_of_the_documented_places() {
     collector.wait_for_apps(&["signal"]);
     agent.stop_traced();
 
-    let threads = std::fs::read_dir(device.path("traces")).unwrap();
-    let text: String = threads.map(|trace| std::fs::read_to_string(trace.unwrap().path()).unwrap()).collect();
+    let text = trace_of(&device);
     let calls: Vec<Call<'_>> = text.lines().map(Call).collect();
     let (root, state) = (device.path("root"), device.path("state"));
     let inside = |path: &str, folder: &Path| Path::new(path).starts_with(folder);
@@ -213,11 +174,7 @@ fn no_file_is_opened_but_those_of_the_documented_places() {
             let folder = if call.is_folder() { "/" } else { "" };
             places.insert(format!("{}{folder}", place.display()));
         } else {
-            let own =
-                ["agent.toml", "ca.pem", "token"].iter().any(|name| Path::new(path) == device.path(name));
-            let of_every_program = OF_EVERY_PROGRAM.iter().any(|place| path.starts_with(place));
-            let terminal = std::fs::metadata(path).is_ok_and(|about| about.mode() & 0o170_000 == 0o020_000);
-            assert!(own || of_every_program || terminal || inside(path, &state), "{}", call.0);
+            assert!(is_of_the_agent(path, &device), "{}", call.0);
         }
     }
     let files: Vec<&str> = places.iter().map(String::as_str).filter(|place| !place.ends_with('/')).collect();

@@ -10,7 +10,7 @@ use std::process::Command;
 
 #[cfg(unix)]
 use crate::support::link;
-use crate::support::{catalogue_with_acme, health, identifiers, scan, tree, write};
+use crate::support::{catalogue_with_acme, health, identifiers, scan, tree, whole_health, write};
 use offchannel_agent::clock::Clock;
 use offchannel_agent::scan::host::Host;
 use offchannel_agent::scan::scanner::Scanner;
@@ -108,6 +108,11 @@ fn files_over_the_limit_and_broken_ones_are_said_and_skipped() {
     assert_eq!(identifiers(&scan), ["pidgin.desktop", "pidgin"]);
     assert_eq!(health(&scan, "desktop-entry"), "partial: /usr/share/applications: a file is too large");
     assert_eq!(health(&scan, "firefox-extension"), "partial: 1 home folder: a file is malformed");
+    // Whose it is, as a sighting in it would say.
+    let host = Host::at(tree.path().to_owned(), Platform::Linux);
+    let alice = host.users().into_iter().find(|user| user.name == "alice").unwrap().scope;
+    let told = format!("partial: 1 home folder ({alice}): a file is malformed");
+    assert_eq!(whole_health(&scan, "firefox-extension"), told);
     assert_eq!(health(&scan, "dpkg"), "partial: /var/lib/dpkg/status: a file is malformed");
 }
 
@@ -143,7 +148,9 @@ fn a_closed_home_is_said_without_its_name() {
         let at = text.find(&format!("\"source\": \"{source}\",\n      \"health\"")).unwrap();
         let said = text[at..].lines().nth(1).unwrap();
         assert!(
-            said.contains("partial: ") && said.contains("1 home folder: permission denied"),
+            said.contains("partial: ")
+                && said.contains("1 home folder (user:u-")
+                && said.contains("): permission denied"),
             "{source}: {said}"
         );
     }

@@ -21,6 +21,8 @@ mod rpm;
 mod rpm_formats;
 #[cfg(unix)]
 mod rpm_program;
+#[cfg(target_os = "linux")]
+mod running;
 mod sources;
 mod support;
 #[cfg(unix)]

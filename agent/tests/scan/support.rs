@@ -121,7 +121,16 @@ pub fn identifiers(scan: &Scan) -> Vec<&str> {
     scan.inventory.sightings.iter().map(|sighting| sighting.identifier.as_str()).collect()
 }
 
-/// How a source fared.
+/// How a source fared, without the references to those whose homes it could not look at.
 pub fn health(scan: &Scan, source: &str) -> String {
+    let mut said = whole_health(scan, source);
+    while let Some((before, after)) = said.split_once(" (user:u-") {
+        said = format!("{before}{}", after.split_once(')').unwrap().1);
+    }
+    said
+}
+
+/// How a source fared, to the letter.
+pub fn whole_health(scan: &Scan, source: &str) -> String {
     scan.runs.iter().find(|run| run.source == source).unwrap().health.to_string()
 }

@@ -4,6 +4,7 @@ mod alert;
 mod api_token;
 mod delivery;
 mod device;
+mod exception;
 pub mod output;
 mod policy;
 mod policy_life;
@@ -72,6 +73,9 @@ enum Command {
     /// Alerts.
     #[command(subcommand)]
     Alert(alert::AlertCommand),
+    /// Exceptions: what is accepted for a time.
+    #[command(subcommand)]
+    Exception(exception::ExceptionCommand),
     /// Notifications on their way to channels, and those that were given up.
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -152,6 +156,9 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
         Command::Policy(command) => with_app(config, async |app| policy::run(command, &app, out).await).await,
         Command::Device(command) => with_app(config, async |app| device::run(command, &app, out).await).await,
         Command::Alert(command) => with_app(config, async |app| alert::run(command, &app, out).await).await,
+        Command::Exception(command) => {
+            with_app(config, async |app| exception::run(command, &app, out).await).await
+        }
         Command::Delivery(command) => {
             with_app(config, async |app| delivery::run(command, &app, out).await).await
         }

@@ -10,6 +10,7 @@ use super::output::{Table, counted, instant, printable};
 use crate::domain::device::Status;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::published::InForce;
+use crate::domain::trouble;
 use crate::service::DeviceView;
 
 /// Prints everything about one device.
@@ -75,12 +76,13 @@ fn found(out: &mut dyn Write, inventory: &Inventory, catalogue: &Catalogue) -> i
         match &source.health {
             Health::Ok | Health::Absent => {}
             health @ (Health::Partial(_) | Health::Failed(_)) => {
-                writeln!(
-                    out,
-                    "  Not everything could be read: {} {}",
-                    printable(&source.source),
-                    printable(&health.to_string())
-                )?;
+                let what = if trouble::is_own(&source.source) {
+                    "Not in order"
+                } else {
+                    "Not everything could be read"
+                };
+                let (source, health) = (printable(&source.source), printable(&health.to_string()));
+                writeln!(out, "  {what}: {source} {health}")?;
             }
         }
     }

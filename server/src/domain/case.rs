@@ -26,6 +26,8 @@ pub struct Decision {
     /// The policy version that was judged by. If a newer one was published meanwhile, the store keeps the
     /// device due.
     pub policy_version: u64,
+    /// The place in the history of exceptions as of which was judged; as with the policy.
+    pub exceptions_version: u64,
     /// The device as it is now.
     pub device: Device,
     /// Findings that are new or changed.

@@ -136,7 +136,8 @@ pub struct Notification {
     /// Who did it; `collector` where nobody but the facts and time did.
     #[serde(default = "collector")]
     pub actor: String,
-    /// What was said with it: a note, a statement about records, why it was escalated.
+    /// What was said with it: a note, a statement about records, why it was escalated, what the device gave
+    /// away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// The alert.

@@ -68,6 +68,8 @@ pub struct Goodbye {
     pub reason: GoodbyeReason,
     /// When it said so.
     pub at: Timestamp,
+    /// Whether the device was known to stay up without it: the agent was stopped and the device was not going down.
+    pub stays_up: bool,
 }
 
 /// The last report of a device.
@@ -129,6 +131,11 @@ impl Device {
     /// Since when it has had its key.
     pub fn key_since(&self) -> Timestamp {
         self.replaced_key.as_ref().map_or(self.enrolled_at, |replaced| replaced.at)
+    }
+
+    /// Whether two machines report under its name, turn by turn: the epoch of the last report is one that had ended.
+    pub fn takes_turns(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| self.past_epochs.contains(&report.epoch))
     }
 
     /// How the device stands at an instant, given its open findings.

@@ -10,14 +10,23 @@ use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::AlertId;
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
-use offchannel_shared::wire::{GoodbyeReason, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX};
+use offchannel_shared::wire::{
+    GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX,
+};
 
 use super::alert::{Act, ActError, AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
+use super::exception::InForceExceptions;
 use super::published::InForce;
 use super::reconcile::Reconciler;
 use super::route::Routes;
+
+/// What is told when an epoch that had ended comes back.
+const TURNS: &str = "the agent's state of before came back: two machines report turn by turn with one key";
+/// What is told when the hash of the machine is another one.
+const OTHER_MACHINE: &str = "the device reports from another machine than before: a copy whose original is \
+                             silent, other hardware, or a system that was installed anew with the agent's files kept";
 
 /// Longest host name, in bytes (RFC 1035 allows 253, Windows 255).
 const HOSTNAME_MAX: usize = 255;
@@ -75,6 +84,8 @@ pub enum Refusal {
 pub struct Context<'a> {
     /// The policy in force.
     pub in_force: &'a InForce,
+    /// What is accepted for a time.
+    pub exceptions: &'a InForceExceptions,
     /// The channels that are told of changes of alerts.
     pub routes: &'a Routes,
     /// The present instant.
@@ -95,6 +106,7 @@ pub fn report(
 ) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
     let inventory = checked(report)?;
+    let facts = facts_of(&case, report);
     let mut cloned = false;
     // What is on record has these transitions too, even if the agent does not know it.
     let mut on_record = 0;
@@ -105,7 +117,7 @@ pub fn report(
             let device = &case.device;
             let as_known = device.policy_version == report.policy_version
                 && device.agent_version == report.agent_version
-                && device.facts == report.facts
+                && device.facts == facts
                 && device.goodbye.is_none();
             if same && as_known {
                 return Ok(None);
@@ -154,13 +166,16 @@ pub fn report(
         observed_at: report.observed_at,
         inventory: inventory.clone(),
     });
-    device.facts = report.facts.clone();
+    let moved = !device.facts.machine.is_empty() && device.facts.machine != facts.machine;
+    device.facts = facts;
     device.agent_version.clone_from(&report.agent_version);
     device.policy_version = report.policy_version;
     device.last_seen = context.now;
     device.goodbye = None;
     if cloned {
-        work.raise(AlertKind::DeviceCloned, context.now, ids);
+        work.raise(AlertKind::DeviceCloned, TURNS, context.now, ids);
+    } else if moved {
+        work.raise(AlertKind::MachineChanged, OTHER_MACHINE, context.now, ids);
     }
     work.judge(&inventory, context.now, ids);
     Ok(Some(work.finish()))
@@ -205,13 +220,16 @@ pub fn heard(
 /// [`Refusal::Retired`].
 pub fn goodbye(
     mut case: Case,
-    reason: GoodbyeReason,
+    request: &GoodbyeRequest,
     context: &Context<'_>,
     ids: &mut dyn NewIds,
 ) -> Result<Option<Decision>, Refusal> {
     refuse_retired(&case)?;
     case.device.last_seen = context.now;
-    case.device.goodbye = Some(Goodbye { reason, at: context.now });
+    let reason = request.reason;
+    // With the other reasons it means nothing.
+    let stays_up = reason == GoodbyeReason::Stop && request.stays_up;
+    case.device.goodbye = Some(Goodbye { reason, at: context.now, stays_up });
     evaluate(case, context, ids)
 }
 
@@ -248,6 +266,16 @@ pub fn act(
         decision.device.evaluate_at = decision.device.evaluate_at.into_iter().chain(due).min();
     }
     Ok((!decision.events.is_empty()).then_some(decision))
+}
+
+/// What the device says of itself. A machine whose id cannot be read is no other than before; what it once was stays
+/// known, so that a third one is told from it.
+fn facts_of(case: &Case, report: &ReportRequest) -> DeviceFacts {
+    let mut facts = report.facts.clone();
+    if facts.machine.is_empty() {
+        facts.machine.clone_from(&case.device.facts.machine);
+    }
+    facts
 }
 
 pub(super) fn refuse_retired(case: &Case) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId};
 use offchannel_shared::inventory::Inventory;
 use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
+use offchannel_shared::span::Span;
 use offchannel_shared::wire::GoodbyeReason;
 
 use super::alert::{Act, ActError, Alert, AlertEvent, AlertKind, Cause, Terms};
@@ -16,6 +17,11 @@ use super::finding::{Finding, FindingKind};
 use super::ingest::{Context, sighting_changes};
 use super::notify::notification;
 use super::trouble;
+
+/// How long an agent may be stopped on a device that stays up. An upgrade or a restart has it back within seconds, and one that
+/// fails, or waits for the network, is put right or tried again within minutes; whoever stops it for longer than this
+/// works on the device unseen.
+const STOPPED_MAX: Span = Span::minutes(60);
 
 /// What an alert is about, within one device.
 type Key = (AlertKind, Option<RuleId>, Option<AppId>);
@@ -101,7 +107,7 @@ impl<'a> Reconciler<'a> {
                 platform: self.device.facts.platform,
                 placement: &self.device.placement,
                 inventory,
-                exceptions: &[],
+                exceptions: &self.context.exceptions.of(&self.device),
             };
             let in_force = self.context.in_force;
             evaluation = policy::evaluate(&in_force.policy, &in_force.catalogue, &subject, at);
@@ -111,8 +117,9 @@ impl<'a> Reconciler<'a> {
         self.reconcile_alerts(self.breaches(at), AlertKind::is_about_app, at, ids);
     }
 
-    /// Opens an alert about the device itself that stays until somebody resolves it.
-    pub(super) fn raise(&mut self, kind: AlertKind, at: Timestamp, ids: &mut dyn NewIds) {
+    /// Opens an alert about the device itself that stays until somebody resolves it. `why` is told
+    /// with it.
+    pub(super) fn raise(&mut self, kind: AlertKind, why: &str, at: Timestamp, ids: &mut dyn NewIds) {
         let key = (kind, None, None);
         let terms = Condition::of_device(kind).terms;
         let event = match self.alerts.get_mut(&key) {
@@ -125,6 +132,7 @@ impl<'a> Reconciler<'a> {
                 Some(event)
             }
         };
+        let event = event.map(|event| AlertEvent { text: Some(why.to_owned()), ..event });
         self.tell(&key, event, ids);
     }
 
@@ -178,6 +186,12 @@ impl<'a> Reconciler<'a> {
         self.context.in_force.policy.stale_after.after(heard)
     }
 
+    /// From when on the agent counts as switched off, if it was stopped on a device that was to stay up.
+    fn switched_off_from(&self) -> Option<Timestamp> {
+        let goodbye = self.device.goodbye.as_ref().filter(|goodbye| goodbye.stays_up)?;
+        Some(STOPPED_MAX.after(goodbye.at.max(self.context.serving_since)))
+    }
+
     /// Ends all findings and resolves all alerts.
     pub(super) fn close(&mut self, cause: Cause, at: Timestamp, ids: &mut dyn NewIds) {
         self.changes.extend(sighting_changes(&self.present.sightings, &[], at));
@@ -199,7 +213,8 @@ impl<'a> Reconciler<'a> {
         let silence = self.silent_from();
         let breaches = self.findings.values().filter(|f| f.ended_at.is_none()).map(|f| f.breach_at);
         let alerts = self.next_of_alerts();
-        let changes = breaches.chain([silence]).chain(self.next_change).chain(alerts);
+        let changes =
+            breaches.chain([silence]).chain(self.switched_off_from()).chain(self.next_change).chain(alerts);
         let next = changes.filter(|at| *at > now).min();
         self.device.evaluate_at = next.filter(|_| self.device.retired_at.is_none());
         let touched = &self.touched_findings;
@@ -208,6 +223,7 @@ impl<'a> Reconciler<'a> {
         let alerts = self.alerts.into_values().filter(|a| touched.contains(&a.id)).collect();
         Decision {
             policy_version: self.context.in_force.version,
+            exceptions_version: self.context.exceptions.version,
             device: self.device,
             findings,
             alerts,
@@ -277,11 +293,14 @@ impl<'a> Reconciler<'a> {
     fn device_conditions(&self, inventory: &Inventory, at: Timestamp) -> BTreeMap<Key, Condition> {
         let device = &self.device;
         let uninstalled = device.goodbye.as_ref().is_some_and(|g| g.reason == GoodbyeReason::Uninstall);
+        let switched_off = self.switched_off_from().is_some_and(|from| from <= at);
         let silent = self.silent_from() <= at;
         let told = |kind| inventory.sources.iter().any(|source| trouble::is_sign_of(source, kind));
         let conditions = [
             (AlertKind::AgentUninstalled, uninstalled),
-            (AlertKind::DeviceSilent, silent && !uninstalled),
+            (AlertKind::AgentStopped, switched_off),
+            // Why it is silent is known otherwise.
+            (AlertKind::DeviceSilent, silent && !uninstalled && !switched_off),
             (AlertKind::PolicyRefused, told(AlertKind::PolicyRefused)),
             (AlertKind::AgentTampered, told(AlertKind::AgentTampered)),
             (AlertKind::SourceUnreadable, told(AlertKind::SourceUnreadable)),
@@ -298,10 +317,11 @@ impl<'a> Reconciler<'a> {
         at: Timestamp,
         ids: &mut dyn NewIds,
     ) {
-        // That a device is cloned is over when somebody says so: no later report proves it.
+        // That a device is cloned, or on another machine, is over when somebody says so: no later report proves it.
         // And while copies take turns, what one of them does not have says nothing of the others: alerts about apps
         // would come and go with every report.
-        let copies = self.alerts.values().any(|a| a.kind == AlertKind::DeviceCloned && a.is_active());
+        let cloned = self.alerts.values().any(|a| a.kind == AlertKind::DeviceCloned && a.is_active());
+        let copies = cloned && self.device.takes_turns();
         let lasts = |kind: AlertKind| kind.lasts() || (copies && kind.is_about_app());
         let concerned = |key: &&Key| concerns(key.0) && !lasts(key.0);
         let over = self.alerts.keys().filter(concerned).filter(|key| !conditions.contains_key(key));
@@ -378,8 +398,14 @@ fn key_of(alert: &Alert) -> Key {
 /// How grave it is when something is wrong with the device or its agent.
 fn severity_of(kind: AlertKind) -> Severity {
     match kind {
-        AlertKind::DeviceCloned | AlertKind::AgentUninstalled | AlertKind::AgentTampered => Severity::High,
-        AlertKind::DeviceSilent | AlertKind::PolicyRefused | AlertKind::SourceUnreadable => Severity::Medium,
+        AlertKind::DeviceCloned
+        | AlertKind::AgentUninstalled
+        | AlertKind::AgentStopped
+        | AlertKind::AgentTampered => Severity::High,
+        AlertKind::DeviceSilent
+        | AlertKind::MachineChanged
+        | AlertKind::PolicyRefused
+        | AlertKind::SourceUnreadable => Severity::Medium,
         // The agent reports on, with the collector's time.
         AlertKind::ClockOff => Severity::Low,
         // Alerts about apps take their rule's severity.

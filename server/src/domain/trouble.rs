@@ -18,6 +18,11 @@ const STATE: &str = "state";
 /// what is beyond the room of a report is named by app at least once; what cannot be watched is looked at every minute.
 const HARMLESS: [&str; 3] = ["identity", "inventory", "watch"];
 
+/// Whether this is a part of the agent, and no source.
+pub fn is_own(source: &str) -> bool {
+    [CLOCK, POLICY, STATE].contains(&source) || HARMLESS.contains(&source)
+}
+
 /// Whether an alert of this kind stands for this health.
 ///
 /// Of a source only `failed` counts, which means that nothing of it could be looked at. `partial` is what one broken

@@ -12,9 +12,10 @@ use http::request::Parts;
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::signing::PublicKey;
 use offchannel_shared::signing::request::{Claim, RequestError};
-use offchannel_shared::wire::EnrolRequest;
+use offchannel_shared::wire::{EnrolRequest, ROTATE_PATH, RotateRequest};
 use serde::de::DeserializeOwned;
 
+use super::agent::finished;
 use super::body::{self, Encoding};
 use super::refusal::Refusal;
 use super::replay::Memory;
@@ -47,7 +48,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Signed<T> {
         let unknown = || Refusal::from(ServiceError::DeviceUnknown);
         let device = DeviceId::new(claim.key_id.as_str()).map_err(|_| unknown())?;
         let key = shared.service.device_key(&device).await?.ok_or_else(unknown)?;
-        let sent = verified(request, &claim, &device, &key, shared).await?;
+        let sent = verified(request, encoding, &claim, &device, &key, shared).await?;
         if let Some(at) = key.retired_at {
             return Err(Refusal::device_unknown(format!(
                 "the device was retired at {at}: enrol it again if it is in use"
@@ -113,6 +114,7 @@ async fn received(request: Request, shared: &Shared) -> Result<(Head, Bytes), Re
 /// The body as sent, if the device signed it.
 async fn verified(
     request: Request,
+    encoding: Encoding,
     claim: &Claim,
     device: &DeviceId,
     key: &DeviceKey,
@@ -130,6 +132,18 @@ async fn verified(
         && head.check(claim, replaced, &sent, shared).is_ok()
     {
         tracing::warn!(%device, key = %replaced.id(), "a request is signed with a key that was replaced");
+        // One that was recorded and is sent once more gives nobody away.
+        if key.retired_at.is_none() && shared.replays.remember(claim, shared.service.now()) == Memory::New {
+            let asks_for_another = head.0.uri.path() == ROTATE_PATH;
+            let offer = asks_for_another.then(|| decoded::<RotateRequest>(sent, encoding, shared).ok());
+            let (service, device, signed_at) = (shared.service.clone(), device.clone(), claim.created);
+            let (replaced, offer) = (replaced.clone(), offer.flatten());
+            finished(
+                shared,
+                async move { service.replaced_key_used(&device, replaced, signed_at, offer).await },
+            )
+            .await?;
+        }
         return Err(ServiceError::Refused(ingest::Refusal::KeyReplaced(key.since)).into());
     }
     Err(refused.into())

@@ -16,6 +16,12 @@ use crate::files;
 const PROGRAM: &str = "offchannel-agent";
 /// How long the agent may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(10);
+/// How the agent's service has its heap kept; why is said there (`packaging/linux/offchannel-agent.service`).
+const HEAP: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=65536:glibc.malloc.tcache_count=0:\
+     glibc.malloc.top_pad=16384:glibc.malloc.trim_threshold=32768",
+);
 /// How much of the agent's log is shown when it fails, in bytes.
 const LOG_TAIL: u64 = 2_000;
 
@@ -144,6 +150,7 @@ impl Folder {
             // Its input ends with this process, however that ends: nobody else could end the agent after a
             // SIGKILL, and a second one would find the state folder in use.
             .arg("--stop-at-eof")
+            .env(HEAP.0, HEAP.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(file))
@@ -216,4 +223,17 @@ fn tail(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_has_the_heap_that_its_service_gives_it() {
+        let unit = include_str!("../../../packaging/linux/offchannel-agent.service");
+        let given: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("Environment=")).collect();
+        let (name, value) = HEAP;
+        assert_eq!(given, [format!("{name}={value}")]);
+    }
 }

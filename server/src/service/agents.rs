@@ -17,7 +17,7 @@ use super::{Service, ServiceError};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::domain::ingest::{self, Context, Refusal};
-use crate::domain::rotation;
+use crate::domain::rotation::{self, ReplacedKeyUse};
 use crate::domain::token::Presented;
 use crate::random;
 use crate::service::background::DerivedIds;
@@ -137,6 +137,10 @@ impl Service {
         device: &DeviceId,
         request: ReportRequest,
     ) -> Result<ReportResponse, ServiceError> {
+        if request.transitions_lost > 0 {
+            let lost = request.transitions_lost;
+            tracing::warn!(%device, lost, "more changed on a device than it could keep while it was not heard: so many changes are lost");
+        }
         let request = Arc::new(request);
         let taken = Arc::clone(&request);
         let decided =
@@ -182,13 +186,34 @@ impl Service {
         Ok(RotateResponse { schema: SCHEMA, key_since: known.key.since, server_time: self.now() })
     }
 
+    /// Takes in that a request was signed at an instant, by the signer's clock, with the key before the device's present
+    /// one; `offer` is what it asks, if that is to replace the key. That the request is new was seen before.
+    ///
+    /// # Errors
+    /// [`ServiceError::DeviceUnknown`], [`ServiceError::Refused`] and others.
+    pub async fn replaced_key_used(
+        &self,
+        device: &DeviceId,
+        key: PublicKey,
+        signed_at: Timestamp,
+        offer: Option<RotateRequest>,
+    ) -> Result<(), ServiceError> {
+        // A copy asks again and again, and is told of once.
+        if self.known(device).await?.cloned {
+            return Ok(());
+        }
+        let used = ReplacedKeyUse { key, signed_at, heard_at: self.0.seen.at(device), offer };
+        self.decide(device, move |case, context, ids| rotation::replaced_key_used(case, &used, context, ids))
+            .await?;
+        Ok(())
+    }
+
     /// Takes in a goodbye.
     ///
     /// # Errors
     /// [`ServiceError::DeviceUnknown`], [`ServiceError::Refused`] and others.
     pub async fn goodbye(&self, device: &DeviceId, request: GoodbyeRequest) -> Result<(), ServiceError> {
-        let reason = request.reason;
-        self.decide(device, move |case, context, ids| ingest::goodbye(case, reason, context, ids)).await?;
+        self.decide(device, move |case, context, ids| ingest::goodbye(case, &request, context, ids)).await?;
         Ok(())
     }
 
@@ -214,13 +239,14 @@ impl Service {
         + 'static,
     ) -> Result<Option<Box<Decision>>, ServiceError> {
         let in_force = self.in_force()?;
-        let routes = Arc::clone(&self.0.routes);
+        let (routes, exceptions) = (Arc::clone(&self.0.routes), self.exceptions_in_force());
         let seed = random::bytes::<32>()?;
         let now: Timestamp = self.now();
         let serving_since = self.0.started_at;
         let judge: Box<Judge> = Box::new(judge);
         let decide = Decide(Arc::new(move |case| {
-            let context = Context { in_force: &in_force, routes: &routes, now, serving_since };
+            let context =
+                Context { in_force: &in_force, exceptions: &exceptions, routes: &routes, now, serving_since };
             judge(case, &context, &mut DerivedIds::new(seed))
         }));
         let outcome = self.0.store.decide(id, decide).await;

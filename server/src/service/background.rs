@@ -29,6 +29,8 @@ impl Service {
         // Silence is judged by when devices were heard of: what is known must be written first.
         let due = self.0.store.due(self.now(), limit).await?;
         if !due.is_empty() {
+            // As with the policy.
+            self.load_exceptions().await?;
             self.flush_seen().await?;
         }
         let (mut judged, mut failed) = (0, None);
@@ -105,6 +107,7 @@ impl Service {
         if *outdated {
             self.0.devices.clear();
             self.load_policy().await?;
+            self.load_exceptions().await?;
             *outdated = false;
             self.nudge();
         }

@@ -34,12 +34,13 @@ pub(super) struct Known {
     pub(super) on_record: Option<(Epoch, u64, Digest)>,
     /// It had fallen silent or said goodbye: that it is heard of again changes something.
     pub(super) missed: bool,
+    /// It is told to have copies.
+    pub(super) cloned: bool,
 }
 
 impl Known {
     pub(super) fn of(case: &Case) -> Self {
-        let silent =
-            case.alerts.iter().any(|alert| alert.kind == AlertKind::DeviceSilent && alert.is_active());
+        let active = |kind| case.alerts.iter().any(|alert| alert.kind == kind && alert.is_active());
         let device = &case.device;
         Self {
             key: DeviceKey {
@@ -50,7 +51,8 @@ impl Known {
             },
             placement: device.placement.clone(),
             on_record: device.report.as_ref().map(|r| (r.epoch.clone(), r.revision, r.digest.clone())),
-            missed: silent || device.goodbye.is_some(),
+            missed: active(AlertKind::DeviceSilent) || device.goodbye.is_some(),
+            cloned: active(AlertKind::DeviceCloned),
         }
     }
 }
@@ -143,6 +145,11 @@ pub(super) struct SeenDevices(Mutex<BTreeMap<DeviceId, Seen>>);
 impl SeenDevices {
     pub(super) fn put(&self, seen: Seen) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(seen.device.clone(), seen);
+    }
+
+    /// When a device was heard of, if that is not written yet.
+    pub(super) fn at(&self, id: &DeviceId) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(|seen| seen.at)
     }
 
     pub(super) fn take(&self) -> Vec<Seen> {

@@ -8,6 +8,7 @@ mod api_tokens;
 mod background;
 mod cache;
 mod devices;
+mod exceptions;
 mod policies;
 mod policy_life;
 mod policy_whatif;
@@ -27,6 +28,7 @@ pub use alerts::AlertView;
 pub use api_tokens::{ApiTokenRequest, NewApiToken};
 pub use cache::DeviceKey;
 pub use devices::DeviceView;
+pub use exceptions::{ExceptionChange, ExceptionView};
 pub use policy_life::{PublishRequest, Published, Words};
 pub use policy_whatif::{EFFECTS_MAX, Unseen, WhatIf};
 pub use stats::ServiceStats;
@@ -34,6 +36,7 @@ pub use tokens::{NewToken, TokenRequest};
 
 use crate::clock::Clock;
 use crate::domain::api_token::ApiTokenError;
+use crate::domain::exception::{ExceptionError, InForceExceptions};
 use crate::domain::ingest::Refusal;
 use crate::domain::policy_draft::ApprovalError;
 use crate::domain::published::{InForce, Publication};
@@ -49,6 +52,9 @@ pub enum ServiceError {
     /// The request about a device is refused.
     #[error("the request is refused")]
     Refused(#[source] Refusal),
+    /// What is wanted of an exception makes no sense.
+    #[error(transparent)]
+    Exception(#[from] ExceptionError),
     /// The enrolment token may not be used.
     #[error("the enrolment is refused")]
     Token(#[source] TokenError),
@@ -108,6 +114,7 @@ struct Inner {
     routes: Arc<Routes>,
     publication: Publication,
     in_force: RwLock<Option<Arc<InForce>>>,
+    exceptions: RwLock<Arc<InForceExceptions>>,
     devices: cache::DeviceCache,
     bundles: cache::BundleCache,
     seen: cache::SeenDevices,
@@ -142,6 +149,7 @@ impl Service {
             routes: Arc::new(routes),
             publication,
             in_force: RwLock::new(None),
+            exceptions: RwLock::default(),
             devices: cache::DeviceCache::default(),
             bundles: cache::BundleCache::default(),
             seen: cache::SeenDevices::default(),
@@ -152,6 +160,7 @@ impl Service {
             stats: stats::Counters::default(),
         }));
         service.load_policy().await?;
+        service.load_exceptions().await?;
         Ok(service)
     }
 

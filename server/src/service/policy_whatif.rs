@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::{Service, ServiceError};
 use crate::domain::case::Case;
+use crate::domain::exception::InForceExceptions;
 use crate::domain::ingest::Context;
 use crate::domain::policy_whatif::{Effect, RuleTotals, Tally, Totals, effect};
 use crate::domain::published::InForce;
@@ -71,6 +72,7 @@ struct Asked {
 struct Question {
     before: Option<Arc<InForce>>,
     after: InForce,
+    exceptions: Arc<InForceExceptions>,
     now: Timestamp,
     serving_since: Timestamp,
     limit: usize,
@@ -91,6 +93,7 @@ impl Service {
     pub async fn what_if(&self, source: &str, limit: usize) -> Result<WhatIf, ServiceError> {
         let parsed = self.check_now(source)?;
         self.load_policy().await?;
+        self.load_exceptions().await?;
         // Silence and the like are judged by when devices were heard of.
         self.flush_seen().await?;
         let before = self.in_force().ok();
@@ -102,6 +105,7 @@ impl Service {
         let question = Arc::new(Question {
             before,
             after,
+            exceptions: self.exceptions_in_force(),
             now: self.now(),
             serving_since: self.0.started_at,
             limit: limit.min(EFFECTS_MAX),
@@ -134,6 +138,7 @@ impl Question {
         let routes = Routes::default();
         let context = Context {
             in_force: &self.after,
+            exceptions: &self.exceptions,
             routes: &routes,
             now: self.now,
             serving_since: self.serving_since,

@@ -8,6 +8,7 @@ mod alerts;
 mod api_tokens;
 mod deliveries;
 mod devices;
+mod exceptions;
 mod policies;
 pub mod sqlite;
 mod tokens;
@@ -22,6 +23,7 @@ pub use deliveries::{DeliveryFilter, DeliveryStore};
 pub use devices::{
     Decide, DecideOutcome, DeviceStore, DeviceSummary, Enrolled, History, Seen, SightingInterval,
 };
+pub use exceptions::{ChangeException, ExceptionStore};
 pub use policies::PolicyStore;
 pub use tokens::TokenStore;
 
@@ -90,7 +92,7 @@ pub enum StoreError {
 /// Everything that the collector stores.
 #[async_trait]
 pub trait Store:
-    AlertStore + ApiTokenStore + DeliveryStore + DeviceStore + PolicyStore + TokenStore + Debug
+    AlertStore + ApiTokenStore + DeliveryStore + DeviceStore + ExceptionStore + PolicyStore + TokenStore + Debug
 {
     /// Whether the store answers; for readiness.
     ///

@@ -39,7 +39,7 @@ async fn round_trip(store: Arc<dyn Store>) {
         device.facts.machine = String::new();
         device.agent_version = "x".repeat(10_000);
         device.policy_version = u64::MAX;
-        device.goodbye = Some(Goodbye { reason: GoodbyeReason::Shutdown, at: at(-1) });
+        device.goodbye = Some(Goodbye { reason: GoodbyeReason::Stop, at: at(-1), stays_up: true });
         device.report = Some(report(u64::MAX, &["telegram", "whatsapp"]));
         device.past_epochs = vec![id(3), id(2)];
         device.evaluate_at = Some(at(-3_000_000_000));

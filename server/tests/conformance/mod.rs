@@ -6,6 +6,7 @@ mod deciding;
 mod deliveries;
 mod devices;
 mod enrolling;
+mod exceptions;
 pub mod fixtures;
 pub mod model;
 pub mod model_policies;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<(&'static str, Vec<Behaviour>)> {
         ("deliveries", deliveries::all()),
         ("devices", devices::all()),
         ("enrolling", enrolling::all()),
+        ("exceptions", exceptions::all()),
         ("policies", policies::all()),
         ("tokens", tokens::all()),
         ("the store", vec![behaviour("a closed store says so", a_closed_store_says_so)]),

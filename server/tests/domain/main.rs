@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
 mod copies;
+mod exceptions;
 mod people;
 mod rotation;
 mod routes;
+mod stopped;
 mod world;
 
 use std::collections::BTreeMap;
@@ -219,15 +221,9 @@ fn silence_opens_an_alert_and_a_sign_of_life_resolves_it() {
 fn an_uninstalled_agent_is_an_alert_and_a_stopped_one_is_not() {
     let mut world = World::new(POLICY);
     world.report(1, &["telegram"]);
-    let goodbye = |world: &mut World, minute, reason| {
-        world
-            .decide(minute, |case, context, ids| ingest::goodbye(case, reason, context, ids))
-            .unwrap()
-            .unwrap()
-    };
-    let decision = goodbye(&mut world, 2, GoodbyeReason::Stop);
+    let decision = world.goodbye(2, GoodbyeReason::Stop, false);
     assert_eq!(story(&decision, &world), []);
-    let decision = goodbye(&mut world, 3, GoodbyeReason::Uninstall);
+    let decision = world.goodbye(3, GoodbyeReason::Uninstall, false);
     assert_eq!(story(&decision, &world), [told(Opened, "agent-uninstalled", 3)]);
     let decision = world.report(4, &["telegram"]);
     assert_eq!(story(&decision, &world), [told(Resolved, "agent-uninstalled", 4)]);

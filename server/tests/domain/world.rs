@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use offchannel_server::domain::alert::AlertAction;
 use offchannel_server::domain::case::{Case, Decision, NewIds};
 use offchannel_server::domain::device::{Device, Status};
+use offchannel_server::domain::exception::InForceExceptions;
 use offchannel_server::domain::ingest::{self, Context, Refusal};
 use offchannel_server::domain::published::InForce;
 use offchannel_server::domain::route::Routes;
@@ -17,7 +18,7 @@ use offchannel_shared::inventory::{Change, Grade, Inventory, Scope, Sighting, Tr
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::parse;
 use offchannel_shared::signing::PublicKey;
-use offchannel_shared::wire::{ReportRequest, SCHEMA};
+use offchannel_shared::wire::{GoodbyeReason, GoodbyeRequest, ReportRequest, SCHEMA};
 
 pub const POLICY: &str = r#"
 schema = 1
@@ -55,6 +56,7 @@ impl NewIds for Ids {
 pub struct World {
     pub in_force: InForce,
     pub routes: Routes,
+    pub exceptions: InForceExceptions,
     pub case: Case,
     ids: Ids,
     pub revision: u64,
@@ -116,6 +118,7 @@ impl World {
                 policy: parse(policy).unwrap_or_else(|error| panic!("{error}")).policy,
                 catalogue: Catalogue::built_in(),
             },
+            exceptions: InForceExceptions::default(),
             routes: Routes::new(&[ChannelName::new("siem").unwrap()], Vec::new()),
             case: Case { device, findings: Vec::new(), alerts: Vec::new() },
             ids: Ids(0),
@@ -154,6 +157,7 @@ impl World {
     ) -> Result<Option<Decision>, Refusal> {
         let context = Context {
             in_force: &self.in_force,
+            exceptions: &self.exceptions,
             routes: &self.routes,
             now: at(minute),
             serving_since: self.serving_since,
@@ -182,6 +186,18 @@ impl World {
 
     pub fn report(&mut self, minute: i64, apps: &[&str]) -> Decision {
         self.report_with(minute, apps, Vec::new())
+    }
+
+    pub fn goodbye(&mut self, minute: i64, reason: GoodbyeReason, stays_up: bool) -> Decision {
+        let request = GoodbyeRequest { schema: SCHEMA, reason, stays_up };
+        self.decide(minute, |case, context, ids| ingest::goodbye(case, &request, context, ids))
+            .unwrap()
+            .unwrap()
+    }
+
+    /// A check-in of a device that was missed.
+    pub fn heard(&mut self, minute: i64) -> Decision {
+        self.decide(minute, |case, context, ids| ingest::heard(case, context, ids)).unwrap().unwrap()
     }
 
     pub fn evaluate(&mut self, minute: i64) -> Decision {

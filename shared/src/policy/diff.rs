@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Policy, Rule, Step};
+use super::{Exceptions, Policy, Rule, Step};
 use crate::ids::{AppId, RuleId};
 
 /// One difference. Places of rules are counted from 1.
@@ -169,6 +169,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         unreviewed,
         notice,
         rules: _,
+        exceptions,
         escalation,
         apps: _,
     } = policy;
@@ -178,6 +179,8 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
     flatten("check_in_every", value(check_in_every), &mut settings);
     flatten("unreviewed", value(unreviewed), &mut settings);
     flatten("notice", value(notice), &mut settings);
+    let Exceptions { longest } = exceptions;
+    flatten("exceptions.longest", value(longest), &mut settings);
     if !escalation.is_empty() {
         let ids: Vec<&str> = escalation.iter().map(|step| step.id.as_str()).collect();
         flatten("escalation", value(&ids), &mut settings);

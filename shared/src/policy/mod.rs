@@ -149,12 +149,28 @@ pub struct Policy {
     pub notice: Notice,
     /// The rules, in the order that decides.
     pub rules: Vec<Rule>,
+    /// How long exceptions may be. Agents do not get it.
+    #[serde(skip)]
+    pub exceptions: Exceptions,
     /// To whom alerts are carried that get old. Agents do not get them.
     #[serde(skip)]
     pub escalation: Vec<Step>,
     /// The organisation's own catalogue entries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apps: BTreeMap<AppId, Entry>,
+}
+
+/// What exceptions may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exceptions {
+    /// Longest time from start to end.
+    pub longest: Span,
+}
+
+impl Default for Exceptions {
+    fn default() -> Self {
+        Self { longest: Span::seconds(90 * 86_400) }
+    }
 }
 
 /// One rule.

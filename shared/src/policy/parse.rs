@@ -14,7 +14,7 @@ use super::notice::{NOTICE_MAX, Notice};
 use super::parse_notice::{read_notice, read_texts};
 use super::problem::{Level, Problem, Problems};
 use super::read::{Keys, Report, describe};
-use super::{POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
+use super::{Exceptions, POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
 use crate::catalogue::{AppKind, Catalogue, Entry};
 use crate::device::{Ownership, Platform};
 use crate::ids::{AppId, NetworkId, RuleId};
@@ -26,6 +26,8 @@ use crate::span::Span;
 const CHECK_IN_BOUNDS: [Span; 2] = [Span::seconds(5), Span::seconds(86_400)];
 /// Shortest and longest silence that a policy may accept.
 const STALE_BOUNDS: [Span; 2] = [Span::seconds(60), Span::seconds(366 * 86_400)];
+/// Shortest and longest time that a policy may allow exceptions to last.
+const EXCEPTION_BOUNDS: [Span; 2] = [Span::seconds(3_600), Span::seconds(2 * 366 * 86_400)];
 /// Longest policy file that is read, in bytes.
 const TEXT_MAX: usize = 1 << 20;
 
@@ -124,6 +126,7 @@ fn read_policy(
         }
     }
     let escalation = read_steps(report, &mut keys, &rules);
+    let exceptions = read_exceptions(report, &mut keys);
     keys.finish(report);
     Some(Policy {
         schema: POLICY_SCHEMA,
@@ -133,6 +136,7 @@ fn read_policy(
         unreviewed,
         notice,
         rules,
+        exceptions,
         escalation,
         apps,
     })
@@ -148,6 +152,14 @@ fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {
         }
         None => report.error(0..0, "schema", format!("missing; write schema = {wanted}")),
     }
+}
+
+fn read_exceptions(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Exceptions {
+    let Some(mut table) = keys.table(report, "exceptions") else { return Exceptions::default() };
+    let usual = Exceptions::default().longest;
+    let longest = bounded(report, &mut table, "longest", usual, EXCEPTION_BOUNDS);
+    table.finish(report);
+    Exceptions { longest }
 }
 
 fn read_rule(

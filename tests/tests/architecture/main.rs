@@ -167,7 +167,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 /// their place in a `src` folder.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for package in ["agent", "server", "shared", "tests"] {
+    for package in ["agent", "packaging", "server", "shared", "tests"] {
         walk(package, &mut found);
     }
     assert!(found.len() > 50, "only {} sources were found: is this the root of the project?", found.len());

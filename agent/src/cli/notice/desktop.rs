@@ -3,7 +3,7 @@
 use offchannel_shared::policy::Severity;
 
 use crate::platform::bus_message::{Body, Method};
-use crate::platform::session_bus::{BusError, SessionBus};
+use crate::platform::message_bus::{BusError, MessageBus};
 
 /// The service's name on the bus, and that of its interface.
 const SERVICE: &str = "org.freedesktop.Notifications";
@@ -28,7 +28,7 @@ pub enum DesktopError {
 /// The notification service.
 #[derive(Debug)]
 pub struct Desktop {
-    bus: SessionBus,
+    bus: MessageBus,
     server: String,
     takes_markup: bool,
 }
@@ -38,7 +38,7 @@ impl Desktop {
     ///
     /// # Errors
     /// [`DesktopError`].
-    pub fn new(mut bus: SessionBus) -> Result<Self, DesktopError> {
+    pub fn new(mut bus: MessageBus) -> Result<Self, DesktopError> {
         let answer =
             bus.call(&method("GetCapabilities"), &Body::default()).map_err(|error| match &error {
                 BusError::Answer { name, .. } if ABSENT.iter().any(|absent| name.starts_with(absent)) => {

@@ -22,8 +22,8 @@ use super::words::{Words, fill, one_line};
 use super::{CliError, EXIT_CODES};
 use crate::clock::Clock;
 use crate::config::Session;
+use crate::platform::message_bus::MessageBus;
 use crate::platform::processes;
-use crate::platform::session_bus::SessionBus;
 use crate::run::InForce;
 use crate::state::{Folder, StateError};
 use desktop::{Desktop, urgency};
@@ -174,7 +174,7 @@ fn show(notices: &[Notice], session: &Session) -> Result<Outcome, CliError> {
     outcome.left = due.len().saturating_sub(NOTICES_MAX);
     let mut failed = None;
     if let Some(uid) = processes::own_uid().filter(|_| !due.is_empty()) {
-        let bus = SessionBus::connect(session.bus.as_deref(), session.runtime_dir.as_deref(), uid);
+        let bus = MessageBus::session(session.bus.as_deref(), session.runtime_dir.as_deref(), uid);
         let mut desktop = Desktop::new(bus.map_err(DesktopError::from)?)?;
         for notice in due.into_iter().take(NOTICES_MAX) {
             let replaces = shown.replaced(&notice.key, desktop.server());

@@ -2,17 +2,40 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 
 use sysinfo::{ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
-use super::Process;
+use super::{Process, Running};
 
 /// Processes of Windows that have no program (Microsoft, "Minimal process", and what its Task Manager shows).
 const WITHOUT_PROGRAM: [&str; 6] =
     ["MemCompression", "Memory Compression", "Registry", "Secure System", "vmmem", "vmmemWSL"];
 
+/// Nothing: here all that is asked is told by a few calls for all processes together.
+#[derive(Debug, Default)]
+pub(super) struct Known;
+
+/// Nothing gives up rights here that a look at processes needs.
+pub(super) fn apart() -> io::Result<()> {
+    Ok(())
+}
+
+/// See [`super::running`].
+pub(super) fn running(_known: &mut Known, wanted: &mut dyn FnMut(&Path) -> bool) -> io::Result<Running> {
+    let mut running = Running::default();
+    for process in all()? {
+        if process.program.as_deref().is_none_or(&mut *wanted) {
+            running.processes.push(process);
+        } else {
+            running.others += 1;
+        }
+    }
+    Ok(running)
+}
+
 /// All processes that run a program.
-pub(super) fn running() -> io::Result<Vec<Process>> {
+fn all() -> io::Result<Vec<Process>> {
     let kind = ProcessRefreshKind::nothing()
         .with_exe(UpdateKind::Always)
         .with_user(UpdateKind::Always)

@@ -1,14 +1,24 @@
 //! Processes as Linux tells them in `/proc` (proc(5)).
 //!
-//! Two questions for each: what file it runs, and the first lines of `status`. A library that asks for all that is told
-//! costs more than twice as much (ADR 0012).
+//! Of each what file it runs, and only of those whose file is wanted the first lines of `status` (ADR 0012).
 
-use std::fs::{File, read_dir, read_link};
+mod programs;
+
+use std::fs::{File, read_link};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::Process;
+use super::{Process, Running};
 use crate::lines::{Lines, split_once};
+pub(super) use programs::Programs as Known;
+
+/// Where processes are told.
+const PROC: &str = "/proc";
+
+/// Bytes of stack of the thread of [`apart`]: a look takes a few thousand.
+const STACK: usize = 128 * 1024;
 
 /// How much of `status` is read: what is needed stands in its first ten lines (proc_pid_status(5)), and the longest
 /// names, those of the kernel's own threads, have 63 bytes.
@@ -23,26 +33,70 @@ struct Status<'a> {
     uid: Option<u32>,
 }
 
-/// All processes that run a program.
-pub(super) fn running() -> io::Result<Vec<Process>> {
-    let all = running_in(Path::new("/proc"))?;
+/// What is asked of the thread of [`apart`], with the way to send the answer.
+enum Question {
+    Programs(Known, SyncSender<io::Result<Known>>),
+    Processes(Vec<u32>, SyncSender<Vec<Process>>),
+}
+
+/// Where the thread of [`apart`] takes questions.
+static APART: OnceLock<SyncSender<Question>> = OnceLock::new();
+
+/// See [`super::apart`].
+pub(super) fn apart() -> io::Result<()> {
+    let (ask, asked) = sync_channel(0);
+    std::thread::Builder::new().name("processes".to_owned()).stack_size(STACK).spawn(move || {
+        for question in asked {
+            // Who asked may have gone.
+            match question {
+                Question::Programs(known, answer) => drop(answer.send(programs(&known))),
+                Question::Processes(pids, answer) => drop(answer.send(processes(&pids))),
+            }
+        }
+    })?;
+    // A second thread has nobody to ask it, and ends.
+    let _ = APART.set(ask);
+    Ok(())
+}
+
+/// See [`super::running`].
+pub(super) fn running(known: &mut Known, wanted: &mut dyn FnMut(&Path) -> bool) -> io::Result<Running> {
+    let before = std::mem::take(known);
+    *known = match APART.get() {
+        None => programs(&before),
+        Some(apart) => ask(apart, |answer| Question::Programs(before, answer))?,
+    }?;
+    known.sift(wanted);
+    let pids = known.wanted();
+    let processes = match APART.get().filter(|_| !pids.is_empty()) {
+        None => processes(&pids),
+        Some(apart) => ask(apart, |answer| Question::Processes(pids, answer))?,
+    };
+    Ok(Running { processes, others: known.others() })
+}
+
+/// Asks the thread of [`apart`].
+fn ask<T>(apart: &SyncSender<Question>, question: impl FnOnce(SyncSender<T>) -> Question) -> io::Result<T> {
+    let (answer, answered) = sync_channel(1);
+    let asked = apart.send(question(answer)).ok().and_then(|()| answered.recv().ok());
+    asked.ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+}
+
+fn programs(before: &Known) -> io::Result<Known> {
+    let all = Known::look(Path::new(PROC), before)?;
     // This very process is always there: without it this is a folder on which nothing is mounted.
     if all.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "/proc is empty")) } else { Ok(all) }
+}
+
+/// What is to be told of these; of those that have ended meanwhile nothing.
+fn processes(pids: &[u32]) -> Vec<Process> {
+    let proc = Path::new(PROC);
+    pids.iter().filter_map(|pid| process(*pid, &proc.join(pid.to_string()))).collect()
 }
 
 /// The host's own name.
 pub(super) fn host_name() -> Option<String> {
     Some(rustix::system::uname().nodename().to_string_lossy().into_owned())
-}
-
-fn running_in(proc: &Path) -> io::Result<Vec<Process>> {
-    let mut all = Vec::new();
-    for entry in read_dir(proc)? {
-        let entry = entry?;
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        all.extend(pid.and_then(|pid| process(pid, &entry.path())));
-    }
-    Ok(all)
 }
 
 /// `None` if this is no program, or none any more: programs start and end all the time, and that is nothing to
@@ -145,9 +199,11 @@ mod tests {
         // The status of another kernel.
         make(7, Some("/usr/bin/gajim"), "S", 1);
         std::fs::write(proc.path().join("7/status"), "nothing of this kind\n").unwrap();
-        let mut told: Vec<_> = running_in(proc.path())
-            .unwrap()
-            .into_iter()
+        let mut programs = Known::look(proc.path(), &Known::default()).unwrap();
+        programs.sift(&mut |_| true);
+        let processes = programs.wanted().into_iter();
+        let mut told: Vec<_> = processes
+            .filter_map(|pid| process(pid, &proc.path().join(pid.to_string())))
             .map(|process| (process.name, process.program.unwrap().display().to_string(), process.uid))
             .collect();
         told.sort();

@@ -3,23 +3,25 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use windows_service::service::{
     Service, ServiceAccess, ServiceAction, ServiceActionType, ServiceControl, ServiceControlAccept,
     ServiceErrorControl, ServiceExitCode, ServiceFailureActions, ServiceFailureResetPeriod, ServiceInfo,
     ServiceStartType, ServiceState, ServiceStatus, ServiceType,
 };
-use windows_service::service_control_handler::{self, ServiceControlHandlerResult};
+use windows_service::service_control_handler::{self, ServiceControlHandlerResult, ServiceStatusHandle};
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 use windows_service::{Error, define_windows_service, service_dispatcher};
 
 use super::Standing;
+use crate::platform::shutdown::Fate;
 
-/// `ERROR_SERVICE_ALREADY_RUNNING`, `ERROR_SERVICE_DOES_NOT_EXIST`, `ERROR_SERVICE_NOT_ACTIVE` and
+/// `ERROR_INVALID_LEVEL`, `ERROR_SERVICE_ALREADY_RUNNING`, `ERROR_SERVICE_DOES_NOT_EXIST`, `ERROR_SERVICE_NOT_ACTIVE` and
 /// `ERROR_SERVICE_EXISTS` of winerror.h.
+const INVALID_LEVEL: i32 = 124;
 const ALREADY_RUNNING: i32 = 1056;
 const DOES_NOT_EXIST: i32 = 1060;
 const NOT_ACTIVE: i32 = 1062;
@@ -28,7 +30,10 @@ const EXISTS: i32 = 1073;
 const RESTART_AFTER: Duration = Duration::from_secs(10);
 /// Longest time that a service may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-/// Time between two questions whether it has ended.
+/// Time that a service may take to end before its manager, or who waits for that, takes it to be stuck.
+const STOP_HINT: Duration = Duration::from_secs(20);
+/// Time between two questions whether it has ended: the manager tells it by no call that is safe, and only a command of an
+/// administrator waits for it.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// A service as it is to be.
@@ -101,8 +106,11 @@ pub fn install(definition: &Definition<'_>) -> Result<(), WindowsError> {
         // The last one holds for every failure after it.
         actions: Some(vec![again]),
     })?;
-    service.set_failure_actions_on_non_crash_failures(true)?;
-    Ok(())
+    match service.set_failure_actions_on_non_crash_failures(true) {
+        // Wine: what has failed is then started anew only if it crashed.
+        Err(error) if code(&error) == Some(INVALID_LEVEL) => Ok(()),
+        set => Ok(set?),
+    }
 }
 
 /// Starts a service unless it runs.
@@ -192,13 +200,15 @@ fn code(error: &Error) -> Option<i32> {
 }
 
 /// What asks the body of a service to end.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<Notify>);
+#[derive(Debug)]
+pub struct Stop(watch::Receiver<Option<Fate>>);
 
 impl Stop {
-    /// Completes when the service is to end.
-    pub async fn asked(&self) {
-        self.0.notified().await;
+    /// Completes when the service is to end, with what becomes of the system then. The manager says it: it ends services
+    /// with another control when the system goes down than when somebody wants it.
+    pub async fn asked(&mut self) -> Option<Fate> {
+        // Whoever asks lives as long as the process.
+        self.0.wait_for(Option::is_some).await.ok().and_then(|fate| *fate)
     }
 }
 
@@ -221,19 +231,49 @@ pub fn run(name: &str, body: Body) -> io::Result<()> {
 
 fn main_of_service(_arguments: Vec<OsString>) {
     let Some((name, body)) = TASK.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-    let stop = Stop::default();
-    let asked = stop.clone();
-    let handle = service_control_handler::register(name, move |event| match event {
-        ServiceControl::Stop | ServiceControl::Shutdown => {
-            asked.0.notify_one();
-            ServiceControlHandlerResult::NoError
+    let (asked, stop) = watch::channel(None);
+    let known: Arc<OnceLock<ServiceStatusHandle>> = Arc::default();
+    let of_handler = Arc::clone(&known);
+    let handle = service_control_handler::register(name, move |event| {
+        let fate = match event {
+            ServiceControl::Stop => Fate::StaysUp,
+            ServiceControl::Preshutdown | ServiceControl::Shutdown => Fate::GoesDown,
+            ServiceControl::Interrogate => return ServiceControlHandlerResult::NoError,
+            _ => return ServiceControlHandlerResult::NotImplemented,
+        };
+        // What the body has to do first takes a moment. It ends also if the manager cannot be told.
+        if let Some(handle) = of_handler.get() {
+            let _ = handle.set_service_status(ServiceStatus {
+                checkpoint: 1,
+                wait_hint: STOP_HINT,
+                ..status(ServiceState::StopPending, ServiceControlAccept::empty(), ServiceExitCode::NO_ERROR)
+            });
         }
-        ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
-        _ => ServiceControlHandlerResult::NotImplemented,
+        asked.send_replace(Some(fate));
+        ServiceControlHandlerResult::NoError
     });
     // Nobody can be told of a service that has no handle; it ends, and the manager says that it failed.
     let Ok(handle) = handle else { return };
-    let status = |current_state, controls_accepted, exit_code| ServiceStatus {
+    let handle = *known.get_or_init(|| handle);
+    // Before the shutdown proper, while the network is there: the last word has to get through.
+    let accepted =
+        ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN | ServiceControlAccept::SHUTDOWN;
+    let runs = status(ServiceState::Running, accepted, ServiceExitCode::NO_ERROR);
+    if handle.set_service_status(runs).is_err() {
+        return;
+    }
+    let code = if body(Stop(stop)) { ServiceExitCode::NO_ERROR } else { ServiceExitCode::ServiceSpecific(1) };
+    // The process ends now whether or not the manager hears of it.
+    let _ = handle.set_service_status(status(ServiceState::Stopped, ServiceControlAccept::empty(), code));
+}
+
+/// What the manager is told of the service. `ServiceStatus` has no value to begin with.
+fn status(
+    current_state: ServiceState,
+    controls_accepted: ServiceControlAccept,
+    exit_code: ServiceExitCode,
+) -> ServiceStatus {
+    ServiceStatus {
         service_type: ServiceType::OWN_PROCESS,
         current_state,
         controls_accepted,
@@ -241,13 +281,5 @@ fn main_of_service(_arguments: Vec<OsString>) {
         checkpoint: 0,
         wait_hint: Duration::ZERO,
         process_id: None,
-    };
-    let accepted = ServiceControlAccept::STOP | ServiceControlAccept::SHUTDOWN;
-    let runs = status(ServiceState::Running, accepted, ServiceExitCode::NO_ERROR);
-    if handle.set_service_status(runs).is_err() {
-        return;
     }
-    let code = if body(stop) { ServiceExitCode::NO_ERROR } else { ServiceExitCode::ServiceSpecific(1) };
-    // The process ends now whether or not the manager hears of it.
-    let _ = handle.set_service_status(status(ServiceState::Stopped, ServiceControlAccept::empty(), code));
 }

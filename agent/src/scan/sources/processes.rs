@@ -8,7 +8,6 @@ use offchannel_shared::inventory::{Artefact, Grade, Scope};
 use offchannel_shared::namespace::Namespace;
 
 use super::bundles::identifier;
-use crate::platform::processes::running;
 use crate::scan::host::Host;
 use crate::scan::look::Look;
 use crate::scan::source::Source;
@@ -61,17 +60,24 @@ impl Source for Processes {
         }
         look.is_fleeting();
         look.elsewhere("the list of processes");
-        let Ok(processes) = running() else { return look.trouble(Trouble::Unreadable) };
+        let names = look.names();
+        // Elsewhere a program may go by the application that it belongs to.
+        let by_name = look.host().platform() == Platform::Linux;
+        let wanted = |program: &Path| {
+            let Some(file) = file_name(program) else { return false };
+            !by_name || is_interpreter(file) || names.has(Namespace::Executable, file)
+        };
+        let Ok(running) = look.running(wanted) else { return look.trouble(Trouble::Unreadable) };
         look.is_present();
         // For the numbers of the users.
         look.users();
         let mut closed = false;
-        for process in &processes {
+        for process in &running {
             let Some(program) = process.program.as_deref() else {
                 closed = true;
                 continue;
             };
-            let Some(file) = program.file_name().and_then(|name| name.to_str()) else { continue };
+            let Some(file) = file_name(program) else { continue };
             let scope = match (&process.user, process.uid) {
                 (Some(sid), _) => look.scope_of_sid(sid),
                 (None, Some(uid)) => look.scope_of(uid),
@@ -114,13 +120,22 @@ fn bundle(program: &Path) -> Option<(PathBuf, Namespace)> {
     (!is_inner).then_some((list, namespace))
 }
 
+/// The name of a program file, also of one that was replaced or removed since the program started.
+fn file_name(program: &Path) -> Option<&str> {
+    let file = program.file_name()?.to_str()?;
+    // Nearly no name ends like this, and to compare its last character costs next to nothing.
+    Some(if file.ends_with(')') { file.strip_suffix(DELETED).unwrap_or(file) } else { file })
+}
+
 /// The name of a running program: that of its file, or, if the file is an interpreter, the one that
 /// the kernel knows the process by, which is that of the script unless it calls itself otherwise.
 fn name<'a>(file: &'a str, comm: &'a str) -> &'a str {
-    // Nearly no name ends like this, and to compare its last character costs next to nothing.
-    let file = if file.ends_with(')') { file.strip_suffix(DELETED).unwrap_or(file) } else { file };
+    if is_interpreter(file) && !comm.is_empty() { comm } else { file }
+}
+
+fn is_interpreter(file: &str) -> bool {
     let bare = file.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    if INTERPRETERS.binary_search(&bare).is_ok() && !comm.is_empty() { comm } else { file }
+    INTERPRETERS.binary_search(&bare).is_ok()
 }
 
 #[cfg(test)]
@@ -134,7 +149,6 @@ mod tests {
         assert!(INTERPRETERS.is_sorted());
         for (file, comm, expected) in [
             ("telegram-desktop", "telegram-deskto", "telegram-desktop"),
-            ("telegram-desktop (deleted)", "telegram-deskto", "telegram-desktop"),
             ("python3.11", "gajim", "gajim"),
             ("gjs-console", "polari", "polari"),
             ("python3.11", "", "python3.11"),
@@ -142,6 +156,18 @@ mod tests {
             ("pythonista", "gajim", "pythonista"),
         ] {
             assert_eq!(name(file, comm), expected);
+        }
+    }
+
+    #[test]
+    fn a_program_whose_file_was_replaced_goes_by_the_name_that_it_had() {
+        for (program, expected) in [
+            ("/usr/bin/telegram-desktop (deleted)", Some("telegram-desktop")),
+            ("/usr/bin/telegram-desktop", Some("telegram-desktop")),
+            ("/usr/bin/telegram (desktop)", Some("telegram (desktop)")),
+            ("/", None),
+        ] {
+            assert_eq!(file_name(Path::new(program)), expected);
         }
     }
 
@@ -197,7 +223,7 @@ mod tests {
 
         #[test]
         fn any_name_is_taken_without_panic(file: String, comm: String) {
-            let _ = name(&file, &comm);
+            let _ = (name(&file, &comm), file_name(Path::new(&file)));
         }
     }
 }

@@ -69,6 +69,29 @@ struct State {
     faults: VecDeque<(&'static str, Fault)>,
     bundle: Envelope,
     clock_ahead: i64,
+    /// Seconds to the next check-in, as agents are told.
+    check_in_every: u32,
+    pace: Pace,
+}
+
+/// How fast this collector's time goes by: as fast as that of a device whose clock was made faster.
+struct Pace {
+    factor: u32,
+    /// The device's time when it was first heard of, and this machine's then.
+    since: Option<(Timestamp, Duration)>,
+}
+
+impl Pace {
+    fn now(&mut self, clock: &Clock, head: &http::request::Parts) -> Timestamp {
+        let (now, elapsed) = (clock.now(), clock.elapsed());
+        if self.factor == 1 {
+            return now;
+        }
+        let signed = || Claim::read(&head.headers).map_or(now, |claim| claim.created);
+        let (start, since) = *self.since.get_or_insert_with(|| (signed(), elapsed));
+        let passed = SignedDuration::try_from((elapsed - since) * self.factor).unwrap();
+        start.checked_add(passed).unwrap()
+    }
 }
 
 struct Shared {
@@ -134,6 +157,8 @@ impl Collector {
             faults: VecDeque::new(),
             bundle: bundle(1, RULES, &signing_key()),
             clock_ahead: 0,
+            check_in_every: 5,
+            pace: Pace { factor: 1, since: None },
         };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), clock: Clock::system() });
@@ -174,9 +199,32 @@ impl Collector {
         self.lock().clock_ahead = seconds;
     }
 
+    /// Its time goes by so many times as fast, as that of its device does.
+    #[cfg(target_os = "linux")]
+    pub fn hurry(&self, factor: u32) {
+        self.lock().pace.factor = factor;
+    }
+
+    /// Asks for check-ins after so many seconds.
+    #[cfg(target_os = "linux")]
+    pub fn check_in_every(&self, seconds: u32) {
+        self.lock().check_in_every = seconds;
+    }
+
     /// Waits until the condition holds, and returns what it gave.
     #[track_caller]
-    pub fn wait_for<T>(&self, what: &str, mut condition: impl FnMut(&Told) -> Option<T>) -> T {
+    pub fn wait_for<T>(&self, what: &str, condition: impl FnMut(&Told) -> Option<T>) -> T {
+        self.wait_at_most(PATIENCE, what, condition)
+    }
+
+    /// The same, with another limit.
+    #[track_caller]
+    pub fn wait_at_most<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut condition: impl FnMut(&Told) -> Option<T>,
+    ) -> T {
         let mut state = self.lock();
         let start = self.shared.clock.elapsed();
         loop {
@@ -184,8 +232,8 @@ impl Collector {
             if let Some(found) = condition(&state.told) {
                 return found;
             }
-            let left = PATIENCE.saturating_sub(self.shared.clock.elapsed() - start);
-            assert!(!left.is_zero(), "waited {PATIENCE:?} for {what}; told so far: {:#?}", state.told);
+            let left = limit.saturating_sub(self.shared.clock.elapsed() - start);
+            assert!(!left.is_zero(), "waited {limit:?} for {what}; told so far: {:#?}", state.told);
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }
     }
@@ -232,7 +280,8 @@ async fn answer(
     state.told.paths.push(path.clone());
     state.told.times.push(shared.clock.elapsed());
     let fault = state.faults.iter().position(|(at, _)| *at == path).and_then(|at| state.faults.remove(at));
-    let now = shared.clock.now().checked_add(SignedDuration::from_secs(state.clock_ahead)).unwrap();
+    let now = state.pace.now(&shared.clock, &head);
+    let now = now.checked_add(SignedDuration::from_secs(state.clock_ahead)).unwrap();
     let response = match fault.map(|(_, fault)| fault) {
         Some(Fault::Busy(seconds)) => Ok(refusal(503, codes::UNAVAILABLE, "busy", now, Some(seconds))),
         Some(Fault::Refuse(status, code)) => Ok(refusal(status, code, "the test says no", now, None)),
@@ -331,7 +380,7 @@ fn try_handle(
             device_id,
             signing_keys: vec![signing_key().public().clone()],
             bundle: state.bundle.clone(),
-            next_check_in: 5,
+            next_check_in: state.check_in_every,
             server_time: now,
         }));
     }
@@ -349,7 +398,7 @@ fn try_handle(
             });
             Ok(json(&CheckInResponse {
                 schema: SCHEMA,
-                next_check_in: 5,
+                next_check_in: state.check_in_every,
                 bundle: newer(request.policy_version),
                 report_wanted: !same,
                 server_time: now,
@@ -370,7 +419,7 @@ fn try_handle(
             let response = json(&ReportResponse {
                 schema: SCHEMA,
                 accepted_revision: request.revision,
-                next_check_in: 5,
+                next_check_in: state.check_in_every,
                 bundle: newer(request.policy_version),
                 server_time: now,
             });

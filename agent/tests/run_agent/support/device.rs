@@ -120,29 +120,32 @@ impl Device {
         Running::start(command)
     }
 
-    /// Starts the daemon under strace, which writes what the kernel is asked to open, run or remove: for each thread to a
-    /// file of its own, which begins with this path.
+    /// Starts the daemon under strace with these variables set. What the kernel is asked to open, run, remove or connect
+    /// to, and about which files, goes to the folder `traces`.
     #[cfg(target_os = "linux")]
-    pub fn run_traced(&self, trace: &std::path::Path) -> Running {
+    pub fn run_traced(&self, variables: &[String]) -> Running {
+        std::fs::create_dir(self.path("traces")).unwrap();
         let mut command = Command::new("strace");
-        command.args([
-            "-ff",
-            "-y",
-            "-qq",
-            "-s",
-            "4096",
-            "-e",
-            "trace=open,openat,openat2,creat,execve,execveat,unlink,unlinkat",
-        ]);
-        command.arg("-o").arg(trace).arg(env!("CARGO_BIN_EXE_offchannel-agent"));
+        command.args(["-ff", "--seccomp-bpf", "-y", "-qq", "-s", "4096", "-e"]);
+        command.arg(
+            "trace=open,openat,openat2,creat,execve,execveat,unlink,unlinkat,stat,statx,newfstatat,connect",
+        );
+        for variable in variables {
+            command.args(["-E", variable]);
+        }
+        command.arg("-o").arg(self.path("traces/of")).arg(env!("CARGO_BIN_EXE_offchannel-agent"));
         command.arg("run").arg("--config").arg(self.path("agent.toml"));
         Running::start(command)
     }
 
-    /// Starts the daemon of another build.
+    /// Starts the daemon of another build, with the environment that its service gives it.
     #[cfg(target_os = "linux")]
     pub fn run_this(&self, agent: &std::path::Path) -> Running {
         let mut command = Command::new(agent);
+        let unit = include_str!("../../../../packaging/linux/offchannel-agent.service");
+        let variables = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+        command
+            .envs(variables.flat_map(str::split_whitespace).filter_map(|variable| variable.split_once('=')));
         command.arg("run").arg("--config").arg(self.path("agent.toml"));
         Running::start(command)
     }

@@ -14,8 +14,9 @@ use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId};
 use offchannel_shared::policy::Severity;
 use serde::{Deserialize, Serialize};
 
-pub use acts::{Act, ActError, NAME_MAX, SNOOZE_MAX, TEXT_MAX};
-pub use life::Terms;
+pub(super) use self::acts::check_name;
+pub use self::acts::{Act, ActError, NAME_MAX, SNOOZE_MAX, TEXT_MAX};
+pub use self::life::Terms;
 
 use super::finding::FindingKind;
 
@@ -33,10 +34,14 @@ pub enum AlertKind {
     DeviceSilent,
     /// The agent said that it is being removed.
     AgentUninstalled,
+    /// The agent was stopped on a device that stayed up, and was not started again.
+    AgentStopped,
     /// The agent says that its own files were altered or lost.
     AgentTampered,
-    /// Two machines use one device's key.
+    /// Two machines use one device's key, or a key that was replaced is used.
     DeviceCloned,
+    /// The device reports from another machine than before.
+    MachineChanged,
     /// The agent refuses the policy that it is offered.
     PolicyRefused,
     /// A kind of place in which apps leave traces cannot be looked at.
@@ -47,14 +52,16 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ProhibitedApp,
         Self::UnreviewedApp,
         Self::RequiredAppMissing,
         Self::DeviceSilent,
         Self::AgentUninstalled,
+        Self::AgentStopped,
         Self::AgentTampered,
         Self::DeviceCloned,
+        Self::MachineChanged,
         Self::PolicyRefused,
         Self::SourceUnreadable,
         Self::ClockOff,
@@ -68,8 +75,10 @@ impl AlertKind {
             Self::RequiredAppMissing => "required-app-missing",
             Self::DeviceSilent => "device-silent",
             Self::AgentUninstalled => "agent-uninstalled",
+            Self::AgentStopped => "agent-stopped",
             Self::AgentTampered => "agent-tampered",
             Self::DeviceCloned => "device-cloned",
+            Self::MachineChanged => "machine-changed",
             Self::PolicyRefused => "policy-refused",
             Self::SourceUnreadable => "source-unreadable",
             Self::ClockOff => "clock-off",
@@ -82,8 +91,10 @@ impl AlertKind {
             Self::ProhibitedApp | Self::UnreviewedApp | Self::RequiredAppMissing => true,
             Self::DeviceSilent
             | Self::AgentUninstalled
+            | Self::AgentStopped
             | Self::AgentTampered
             | Self::DeviceCloned
+            | Self::MachineChanged
             | Self::PolicyRefused
             | Self::SourceUnreadable
             | Self::ClockOff => false,
@@ -92,7 +103,7 @@ impl AlertKind {
 
     /// Whether only a person can say that it is over, because no later report proves it.
     pub const fn lasts(self) -> bool {
-        matches!(self, Self::DeviceCloned)
+        matches!(self, Self::DeviceCloned | Self::MachineChanged)
     }
 }
 
@@ -334,7 +345,7 @@ pub struct AlertEvent {
     pub records: Option<Records>,
     /// Which step of escalation was taken, if one was.
     pub step: Option<StepId>,
-    /// What was said: a note, to whom it was given, to whom it was carried.
+    /// What was said: a note, to whom it was given, to whom it was carried, what gave the device away.
     pub text: Option<String>,
 }
 

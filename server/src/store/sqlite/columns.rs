@@ -112,6 +112,11 @@ pub(super) fn maybe_word<T: Copy>(
     known.map(Some).ok_or_else(|| broken(index, Type::Text, UnknownWord(text.to_owned())))
 }
 
+/// That a column holds a word that this program does not know.
+pub(super) fn broken_word(index: usize, word: &str) -> rusqlite::Error {
+    broken(index, Type::Text, UnknownWord(word.to_owned()))
+}
+
 /// A value as compact JSON.
 pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))

@@ -4,7 +4,7 @@ use offchannel_shared::ids::DeviceId;
 use rusqlite::Connection;
 
 use super::failure::Failure;
-use super::{alerts, deliveries, devices, findings, policies, sightings};
+use super::{alerts, deliveries, devices, exceptions, findings, policies, sightings};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::domain::ingest::Refusal;
@@ -40,8 +40,10 @@ fn takes_a_key(c: &Connection, before: &Device, device: &Device) -> Result<bool,
 
 fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Failure> {
     let mut device = decision.device.clone();
-    if policies::in_force(c)? > decision.policy_version {
-        // Judged by a policy that is not in force any more: what made the device due still does.
+    let outdated = policies::in_force(c)? > decision.policy_version
+        || exceptions::newest(c)? > decision.exceptions_version;
+    if outdated {
+        // Judged by a policy or exceptions that are not in force any more: what made the device due still does.
         device.evaluate_at = device.evaluate_at.into_iter().chain(before.evaluate_at).min();
     }
     devices::update(c, before, &device)?;

@@ -23,13 +23,14 @@ const SELECT: &str =
     "SELECT d.id, d.public_key, d.token_id, d.enrolled_at, d.hostname, d.platform, d.os, d.arch,
     d.machine, d.ownership, d.units, d.past_epochs, d.goodbye_reason, d.goodbye_at, d.report_epoch,
     d.report_revision, d.report_digest, d.report_received_at, d.report_observed_at, d.report_inventory,
-    a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at, d.replaced_key, d.key_replaced_at
+    a.last_seen, a.agent_version, a.policy_version, a.evaluate_at, a.retired_at, d.replaced_key, d.key_replaced_at,
+    d.goodbye_stays_up
     FROM devices d JOIN device_activity a ON a.device_id = d.id";
 
 /// Writes what a device says of itself.
 const UPDATE_TOLD: &str = "UPDATE devices SET hostname = ?2, platform = ?3, os = ?4, arch = ?5, machine = ?6,
     past_epochs = ?7, goodbye_reason = ?8, goodbye_at = ?9, report_epoch = ?10, report_revision = ?11,
-    report_digest = ?12, report_received_at = ?13, report_observed_at = ?14, report_inventory = ?15
+    report_digest = ?12, report_received_at = ?13, report_observed_at = ?14, report_inventory = ?15, goodbye_stays_up = ?16
     WHERE id = ?1";
 
 const REASONS: [GoodbyeReason; 3] = [GoodbyeReason::Stop, GoodbyeReason::Uninstall, GoodbyeReason::Shutdown];
@@ -94,7 +95,7 @@ fn device(row: &Row<'_>) -> rusqlite::Result<Device> {
         None => None,
     };
     let goodbye = match maybe_word(row, 12, &REASONS, GoodbyeReason::as_str)? {
-        Some(reason) => Some(Goodbye { reason, at: instant(row, 13)? }),
+        Some(reason) => Some(Goodbye { reason, at: instant(row, 13)?, stays_up: row.get(27)? }),
         None => None,
     };
     let report = match maybe_text(row, 14)? {
@@ -227,6 +228,7 @@ fn execute_told(statement: &mut CachedStatement<'_>, device: &Device) -> Result<
         report.map(|report| micros(report.received_at)),
         report.map(|report| micros(report.observed_at)),
         report.map(|report| to_json(&report.inventory)).transpose()?,
+        goodbye.is_some_and(|goodbye| goodbye.stays_up),
     ])?;
     Ok(())
 }
@@ -260,6 +262,16 @@ pub(super) fn evaluate_all(c: &Connection, at: Timestamp) -> Result<(), Failure>
         WHERE retired_at IS NULL AND (evaluate_at IS NULL OR evaluate_at > ?1)",
     )?;
     statement.execute([micros(at)])?;
+    Ok(())
+}
+
+/// Makes an active device due, unless it is due before.
+pub(super) fn evaluate_one(c: &Connection, device: &DeviceId, at: Timestamp) -> Result<(), Failure> {
+    let mut statement = c.prepare_cached(
+        "UPDATE device_activity SET evaluate_at = ?1
+        WHERE device_id = ?2 AND retired_at IS NULL AND (evaluate_at IS NULL OR evaluate_at > ?1)",
+    )?;
+    statement.execute(params![micros(at), device.as_str()])?;
     Ok(())
 }
 

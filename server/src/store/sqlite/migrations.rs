@@ -8,11 +8,16 @@ use super::columns::micros;
 use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
 
 /// The version of a step is its place in this list, counted from 1.
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 6] = [
     Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") },
     Step { name: "key_rotation", sql: include_str!("../../../migrations/sqlite/0002_key_rotation.sql") },
+    Step {
+        name: "goodbye_stays_up",
+        sql: include_str!("../../../migrations/sqlite/0003_goodbye_stays_up.sql"),
+    },
     Step { name: "policy_life", sql: include_str!("../../../migrations/sqlite/0005_policy_life.sql") },
     Step { name: "alert_life", sql: include_str!("../../../migrations/sqlite/0006_alert_life.sql") },
+    Step { name: "exceptions", sql: include_str!("../../../migrations/sqlite/0008_exceptions.sql") },
 ];
 
 /// The newest version.

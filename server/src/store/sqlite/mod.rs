@@ -12,6 +12,7 @@ mod decide;
 mod deliveries;
 mod devices;
 mod enrol;
+mod exceptions;
 mod failure;
 mod findings;
 mod migrations;
@@ -29,22 +30,25 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, TokenId};
+use offchannel_shared::ids::{
+    AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, ExceptionId, TokenId,
+};
 use rusqlite::Connection;
 
 use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    AlertFilter, AlertRecord, AlertStore, ApiTokenStore, Decide, DecideOutcome, DeliveryFilter,
-    DeliveryStore, DeviceStore, DeviceSummary, Enrolled, History, PolicyStore, RecordedEvent, Seen, Store,
-    StoreError, TokenStore,
+    AlertFilter, AlertRecord, AlertStore, ApiTokenStore, ChangeException, Decide, DecideOutcome,
+    DeliveryFilter, DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, History,
+    PolicyStore, RecordedEvent, Seen, Store, StoreError, TokenStore,
 };
 use crate::domain::alert::AlertEvent;
 use crate::domain::api_token::ApiToken;
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
+use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
 use crate::domain::policy_draft::Draft;
 use crate::domain::published::PolicyVersion;
 use crate::domain::token::{Presented, Token};
@@ -228,6 +232,39 @@ impl DeliveryStore for SqliteStore {
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
         self.readers.read("list deliveries", move |c| deliveries::list(c, &filter)).await
+    }
+}
+
+#[async_trait]
+impl ExceptionStore for SqliteStore {
+    async fn create_exception(&self, exception: Exception, event: ExceptionEvent) -> Result<(), StoreError> {
+        self.writer.write("store an exception", move |c| exceptions::create(c, &exception, &event)).await
+    }
+
+    async fn change_exception(
+        &self,
+        id: &ExceptionId,
+        change: ChangeException,
+        now: Timestamp,
+    ) -> Result<Result<Exception, ExceptionError>, StoreError> {
+        let id = id.clone();
+        self.writer.write("change an exception", move |c| exceptions::change(c, &id, &change, now)).await
+    }
+
+    async fn exceptions(&self) -> Result<Vec<Exception>, StoreError> {
+        self.readers.read("list exceptions", exceptions::list).await
+    }
+
+    async fn exception(
+        &self,
+        id: &ExceptionId,
+    ) -> Result<Option<(Exception, Vec<ExceptionEvent>)>, StoreError> {
+        let id = id.clone();
+        self.readers.read("read an exception", move |c| exceptions::load(c, &id)).await
+    }
+
+    async fn exceptions_in_force(&self) -> Result<InForceExceptions, StoreError> {
+        self.readers.read("read the exceptions in force", exceptions::in_force).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! The message bus of a person's session: one connection, one call after another (D-Bus specification 0.43). Linux only.
+//! The message buses of a person's session and of the system: one connection, one call after another (D-Bus specification
+//! 0.43). Linux only.
 //!
 //! ADR 0017 says why this is no library.
 
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use super::bus_message::{Body, HEADER, Kind, Malformed, Message, Method, call, parse, whole_length};
 
-/// Longest wait for one piece of an answer. A service that the bus starts first has that long to start.
+/// Where the bus of the system listens ("System message bus"). Only root can listen there.
+const SYSTEM: &str = "/run/dbus/system_bus_socket";
+/// Longest wait for one piece of an answer in a session. A service that the bus starts first has that long to start.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest line while both sides agree on who we are.
 const LINE_MAX: usize = 1_024;
@@ -29,7 +32,7 @@ pub enum BusError {
     #[error("the address of the session bus, {0:?}, has no unix:path= or unix:abstract=")]
     Address(String),
     /// Nobody listens there.
-    #[error("cannot connect to the session bus at {address}")]
+    #[error("cannot connect to the message bus at {address}")]
     Connect {
         /// Where.
         address: String,
@@ -38,16 +41,16 @@ pub enum BusError {
         cause: io::Error,
     },
     /// It does not take us for who we are.
-    #[error("the session bus refused this account: {0:?}")]
+    #[error("the message bus refused this account: {0:?}")]
     Refused(String),
     /// It broke off, or does not answer.
-    #[error("the session bus does not answer")]
+    #[error("the message bus does not answer")]
     Io(#[from] io::Error),
     /// It says something that is no D-Bus.
-    #[error("the session bus does not speak D-Bus as it should")]
+    #[error("the message bus does not speak D-Bus as it should")]
     Malformed(#[from] Malformed),
     /// It sends other messages without end.
-    #[error("the session bus sends other messages than the answer")]
+    #[error("the message bus sends other messages than the answer")]
     Chatter,
     /// The peer, or the bus in its place, answers with an error.
     #[error("{name}: {message}")]
@@ -61,19 +64,19 @@ pub enum BusError {
 
 /// A connection.
 #[derive(Debug)]
-pub struct SessionBus {
+pub struct MessageBus {
     stream: UnixStream,
     serial: u32,
     guid: String,
 }
 
-impl SessionBus {
-    /// Connects as the user `uid`. `addresses` is what `DBUS_SESSION_BUS_ADDRESS` says, `runtime_dir` what `XDG_RUNTIME_DIR`
+impl MessageBus {
+    /// Connects to the session's bus as the user `uid`. `addresses` is what `DBUS_SESSION_BUS_ADDRESS` says, `runtime_dir` what `XDG_RUNTIME_DIR`
     /// does.
     ///
     /// # Errors
     /// [`BusError`].
-    pub fn connect(addresses: Option<&str>, runtime_dir: Option<&Path>, uid: u32) -> Result<Self, BusError> {
+    pub fn session(addresses: Option<&str>, runtime_dir: Option<&Path>, uid: u32) -> Result<Self, BusError> {
         let usual =
             runtime_dir.map(|dir| format!("unix:path={}", escaped(&dir.join("bus").to_string_lossy())));
         let addresses = addresses.map(str::to_owned).or(usual).ok_or(BusError::None)?;
@@ -81,17 +84,32 @@ impl SessionBus {
         let mut failed = BusError::Address(addresses);
         for (address, place) in places {
             match place.and_then(|place| UnixStream::connect_addr(&place)) {
-                Ok(stream) => return Self::greet(stream, uid),
+                Ok(stream) => return Self::greet(stream, uid, PATIENCE),
                 Err(cause) => failed = BusError::Connect { address, cause },
             }
         }
         Err(failed)
     }
 
+    /// Connects to the system's bus as the user `uid`, with a limit for each piece of an answer.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub fn system(uid: u32, patience: Duration) -> Result<Self, BusError> {
+        Self::at(Path::new(SYSTEM), uid, patience)
+    }
+
+    /// Connects to the bus that listens at a path.
+    pub(super) fn at(path: &Path, uid: u32, patience: Duration) -> Result<Self, BusError> {
+        let address = format!("unix:path={}", escaped(&path.to_string_lossy()));
+        let stream = UnixStream::connect(path).map_err(|cause| BusError::Connect { address, cause })?;
+        Self::greet(stream, uid, patience)
+    }
+
     /// Agrees on who we are ("Authentication Protocol", mechanism EXTERNAL), and enters the bus.
-    fn greet(stream: UnixStream, uid: u32) -> Result<Self, BusError> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+    fn greet(stream: UnixStream, uid: u32, patience: Duration) -> Result<Self, BusError> {
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
         let mut bus = Self { stream, serial: 0, guid: String::new() };
         let mut hello = "\0AUTH EXTERNAL ".to_owned();
         for digit in uid.to_string().bytes() {
@@ -239,12 +257,12 @@ mod tests {
 
     #[test]
     fn what_is_no_bus_is_said() {
-        let none = SessionBus::connect(None, None, 1).unwrap_err();
+        let none = MessageBus::session(None, None, 1).unwrap_err();
         assert!(none.to_string().contains("there is no session bus here"), "{none}");
-        let tcp = SessionBus::connect(Some("tcp:host=a,port=1"), None, 1).unwrap_err();
+        let tcp = MessageBus::session(Some("tcp:host=a,port=1"), None, 1).unwrap_err();
         assert!(matches!(&tcp, BusError::Address(_)), "{tcp}");
         let place = tempfile::tempdir().unwrap();
-        let gone = SessionBus::connect(None, Some(place.path()), 1).unwrap_err();
+        let gone = MessageBus::session(None, Some(place.path()), 1).unwrap_err();
         assert!(matches!(&gone, BusError::Connect { .. }), "{gone}");
     }
 
@@ -266,7 +284,7 @@ mod tests {
                 let _ = stream.read_to_end(&mut all);
                 all
             });
-            let failed = SessionBus::connect(None, Some(place.path()), 1000).unwrap_err().to_string();
+            let failed = MessageBus::session(None, Some(place.path()), 1000).unwrap_err().to_string();
             assert!(failed.contains(expected), "{failed}");
             assert!(peer.join().unwrap().starts_with(b"\0AUTH EXTERNAL 31303030\r\n"));
         }

@@ -1,0 +1,320 @@
+//! `exception request`, `list`, `show`, `approve`, `refuse`, `revoke`.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::span::Span;
+use serde::Serialize;
+
+use super::output::{Format, Table, instant, json, printable};
+use super::view::SCHEMA;
+use super::{CliError, EXIT_OK};
+use crate::app::App;
+use crate::domain::exception::{Covers, ExceptionAction, ExceptionEvent, Request, Standing};
+use crate::service::{ExceptionChange, ExceptionView, ServiceError};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExceptionCommand {
+    /// Ask for an exception. It accepts nothing before somebody else approves it.
+    Request(RequestArgs),
+    /// List exceptions that wait, are scheduled or in force.
+    List(ListArgs),
+    /// Show one exception with its history.
+    Show {
+        /// The exception's id, as `exception list` shows it.
+        id: ExceptionId,
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Approve an exception that somebody else asked for.
+    Approve(ChangeArgs),
+    /// Refuse an exception that was asked for, or withdraw one's own; --note says why.
+    Refuse(ChangeArgs),
+    /// End an exception before its time; --note says why.
+    Revoke(ChangeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RequestArgs {
+    /// For this device.
+    #[arg(long, value_name = "ID", conflicts_with = "unit", required_unless_present = "unit")]
+    device: Option<DeviceId>,
+    /// For all devices of this unit and of those below it.
+    #[arg(long, value_name = "UNIT")]
+    unit: Option<UnitId>,
+    /// The app that is accepted; every app of the rule if not given.
+    #[arg(long, value_name = "APP", required_unless_present = "rule")]
+    app: Option<AppId>,
+    /// The rule that is waived; every rule if not given.
+    #[arg(long, value_name = "RULE")]
+    rule: Option<RuleId>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// From when on, as 2026-12-01T09:00:00Z; from its approval on if not given.
+    #[arg(long, value_name = "INSTANT")]
+    from: Option<Timestamp>,
+    /// Until when.
+    #[arg(long, value_name = "INSTANT", conflicts_with = "span", required_unless_present = "span")]
+    until: Option<Timestamp>,
+    /// For how long from its start, as 30d; at most what the policy allows.
+    #[arg(long = "for", value_name = "SPAN")]
+    span: Option<Span>,
+    /// Who asks.
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Also those that are over, lapsed, refused or revoked.
+    #[arg(long)]
+    all: bool,
+    /// Only those that wait for approval, or are in force, or ...
+    #[arg(long, value_enum, value_name = "STANDING")]
+    standing: Option<StandingArg>,
+    /// Only those in force that end within this time: to be looked at again.
+    #[arg(long, value_name = "SPAN")]
+    ending_within: Option<Span>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    /// The exception's id, as `exception list` shows it.
+    id: ExceptionId,
+    /// Who does it; kept in the history.
+    #[arg(long, value_name = "NAME")]
+    by: String,
+    /// What is to be said with it; kept in the history.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Where an exception stands.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StandingArg {
+    Requested,
+    Lapsed,
+    Refused,
+    Scheduled,
+    Active,
+    Ended,
+    Revoked,
+}
+
+impl From<StandingArg> for Standing {
+    fn from(arg: StandingArg) -> Self {
+        match arg {
+            StandingArg::Requested => Self::Requested,
+            StandingArg::Lapsed => Self::Lapsed,
+            StandingArg::Refused => Self::Refused,
+            StandingArg::Scheduled => Self::Scheduled,
+            StandingArg::Active => Self::Active,
+            StandingArg::Ended => Self::Ended,
+            StandingArg::Revoked => Self::Revoked,
+        }
+    }
+}
+
+/// An exception, in JSON.
+#[derive(Debug, Serialize)]
+struct ExceptionJson<'a> {
+    id: &'a str,
+    standing: Standing,
+    covers: &'a Covers,
+    rule: Option<&'a str>,
+    app: Option<&'a str>,
+    reason: &'a str,
+    start: Timestamp,
+    end: Timestamp,
+    requested_by: &'a str,
+    requested_at: Timestamp,
+    approved_by: Option<&'a str>,
+    approved_at: Option<Timestamp>,
+    ended_by: Option<&'a str>,
+    ended_at: Option<Timestamp>,
+}
+
+impl<'a> From<&'a ExceptionView> for ExceptionJson<'a> {
+    fn from(view: &'a ExceptionView) -> Self {
+        let exception = &view.exception;
+        let (approved, ended) = (exception.approved.as_ref(), exception.ended.as_ref());
+        Self {
+            id: exception.id.as_str(),
+            standing: view.standing,
+            covers: &exception.request.covers,
+            rule: exception.request.rule.as_ref().map(|rule| rule.as_str()),
+            app: exception.request.app.as_ref().map(|app| app.as_str()),
+            reason: &exception.request.reason,
+            start: exception.request.start,
+            end: exception.request.end,
+            requested_by: &exception.requested_by,
+            requested_at: exception.requested_at,
+            approved_by: approved.map(|signed| signed.by.as_str()),
+            approved_at: approved.map(|signed| signed.at),
+            ended_by: ended.map(|signed| signed.by.as_str()),
+            ended_at: ended.map(|signed| signed.at),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct EventJson<'a> {
+    at: Timestamp,
+    action: ExceptionAction,
+    actor: &'a str,
+    text: &'a str,
+}
+
+pub(super) async fn run(command: ExceptionCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
+    match command {
+        ExceptionCommand::Request(args) => request(args, app, out).await?,
+        ExceptionCommand::List(args) => list(&args, app, out).await?,
+        ExceptionCommand::Show { id, format } => show(&id, format, app, out).await?,
+        ExceptionCommand::Approve(args) => change(ExceptionChange::Approve, args, app, out).await?,
+        ExceptionCommand::Refuse(args) => change(ExceptionChange::Refuse, args, app, out).await?,
+        ExceptionCommand::Revoke(args) => change(ExceptionChange::Revoke, args, app, out).await?,
+    }
+    Ok(EXIT_OK)
+}
+
+async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let start = args.from.unwrap_or_else(|| app.service.now());
+    let covers = match (args.device, args.unit) {
+        (Some(device), _) => Covers::Device(device),
+        (None, Some(unit)) => Covers::Unit(unit),
+        (None, None) => {
+            return Err(ServiceError::Invalid("an exception is for a device or a unit".to_owned()).into());
+        }
+    };
+    let end = args.until.unwrap_or_else(|| args.span.unwrap_or_default().after(start));
+    let request = Request { covers, rule: args.rule, app: args.app, reason: args.reason, start, end };
+    let view = app.service.request_exception(request, &args.by).await?;
+    match args.format {
+        Format::Json => one(out, &view)?,
+        Format::Table => {
+            writeln!(out, "Exception {} is asked for. Somebody else approves it with", view.exception.id)?;
+            writeln!(out, "  offchannel-server exception approve {} --by NAME", view.exception.id)?;
+        }
+    }
+    Ok(())
+}
+
+async fn change(
+    change: ExceptionChange,
+    args: ChangeArgs,
+    app: &App,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let view = app.service.change_exception(&args.id, change, &args.by, &args.note).await?;
+    match args.format {
+        Format::Json => one(out, &view)?,
+        Format::Table => writeln!(out, "Exception {} is {} now.", view.exception.id, view.standing)?,
+    }
+    Ok(())
+}
+
+fn one(out: &mut dyn Write, view: &ExceptionView) -> std::io::Result<()> {
+    #[derive(Serialize)]
+    struct One<'a> {
+        schema: u32,
+        exception: ExceptionJson<'a>,
+    }
+    json(out, &One { schema: SCHEMA, exception: view.into() })
+}
+
+async fn list(args: &ListArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let now = app.service.now();
+    let mut list = app.service.exceptions().await?;
+    list.retain(|view| match (args.standing, args.ending_within) {
+        (Some(standing), _) if view.standing != standing.into() => false,
+        (_, Some(span)) => view.standing == Standing::Active && view.exception.request.end <= span.after(now),
+        (None, None) if !args.all => {
+            matches!(view.standing, Standing::Requested | Standing::Scheduled | Standing::Active)
+        }
+        (Some(_) | None, None) => true,
+    });
+    match args.format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct List<'a> {
+                schema: u32,
+                exceptions: Vec<ExceptionJson<'a>>,
+            }
+            let exceptions = list.iter().map(ExceptionJson::from).collect();
+            json(out, &List { schema: SCHEMA, exceptions })?;
+        }
+        Format::Table if list.is_empty() => writeln!(out, "No exceptions.")?,
+        Format::Table => {
+            let mut table =
+                Table::new(&["id", "standing", "for", "app", "rule", "until", "asked by", "approved by"]);
+            for view in &list {
+                let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+                let exception = &view.exception;
+                table.row([
+                    exception.id.to_string(),
+                    view.standing.to_string(),
+                    exception.request.covers.to_string(),
+                    or_dash(exception.request.app.as_ref().map(ToString::to_string)),
+                    or_dash(exception.request.rule.as_ref().map(ToString::to_string)),
+                    instant(exception.request.end),
+                    exception.requested_by.clone(),
+                    or_dash(exception.approved.as_ref().map(|signed| signed.by.clone())),
+                ]);
+            }
+            table.print(out, 0)?;
+        }
+    }
+    Ok(())
+}
+
+async fn show(id: &ExceptionId, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
+    let (view, history) = app.service.exception(id).await?;
+    match format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct Shown<'a> {
+                schema: u32,
+                exception: ExceptionJson<'a>,
+                history: Vec<EventJson<'a>>,
+            }
+            fn event(event: &ExceptionEvent) -> EventJson<'_> {
+                EventJson { at: event.at, action: event.action, actor: &event.actor, text: &event.text }
+            }
+            let history = history.iter().map(event).collect();
+            json(out, &Shown { schema: SCHEMA, exception: (&view).into(), history })?;
+        }
+        Format::Table => {
+            let request = &view.exception.request;
+            writeln!(out, "Exception {}: {}", view.exception.id, view.standing)?;
+            writeln!(out, "For     {}", request.covers)?;
+            if let Some(app) = &request.app {
+                writeln!(out, "App     {app}")?;
+            }
+            if let Some(rule) = &request.rule {
+                writeln!(out, "Rule    {rule}")?;
+            }
+            writeln!(out, "Time    {} to {}", instant(request.start), instant(request.end))?;
+            writeln!(out, "Why     {}\n", printable(&request.reason))?;
+            let mut table = Table::new(&["when", "what", "who", "said"]);
+            for event in &history {
+                let action = event.action.as_str().to_owned();
+                table.row([instant(event.at), action, event.actor.clone(), event.text.clone()]);
+            }
+            table.print(out, 0)?;
+        }
+    }
+    Ok(())
+}

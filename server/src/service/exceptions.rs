@@ -1,0 +1,119 @@
+//! Exceptions: asked for, approved by somebody else, refused, ended.
+
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use offchannel_shared::ids::ExceptionId;
+
+use super::{Service, ServiceError};
+use crate::domain::exception::{Covers, Exception, ExceptionEvent, InForceExceptions, Request, Standing};
+use crate::random;
+use crate::store::{ChangeException, StoreError};
+
+/// An exception with how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExceptionView {
+    /// The exception.
+    pub exception: Exception,
+    /// How it stands at `as_of`.
+    pub standing: Standing,
+    /// The instant that `standing` is true at.
+    pub as_of: Timestamp,
+}
+
+/// What is done to an exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExceptionChange {
+    /// Approved.
+    Approve,
+    /// Refused, or withdrawn.
+    Refuse,
+    /// Ended before its time.
+    Revoke,
+}
+
+impl Service {
+    /// Asks for an exception; it accepts nothing before somebody else approves it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Exception`] if it makes no sense, [`ServiceError::Invalid`] if it names what there is not.
+    pub async fn request_exception(&self, request: Request, by: &str) -> Result<ExceptionView, ServiceError> {
+        let in_force = self.in_force()?;
+        if let Some(rule) = &request.rule
+            && in_force.policy.rule(rule).is_none()
+            && rule.as_str() != offchannel_shared::policy::UNREVIEWED_RULE
+        {
+            return Err(ServiceError::Invalid(format!("the policy in force has no rule {rule}")));
+        }
+        if let Covers::Device(id) = &request.covers
+            && self.0.store.device(id).await?.is_none()
+        {
+            return Err(Self::not_found(id));
+        }
+        let longest = in_force.policy.exceptions.longest;
+        let (exception, event) = Exception::requested(random::id()?, request, by, longest, self.now())?;
+        self.0.store.create_exception(exception.clone(), event).await?;
+        Ok(self.exception_view(exception))
+    }
+
+    /// Approves, refuses or ends an exception.
+    ///
+    /// # Errors
+    /// [`ServiceError::Exception`], [`ServiceError::Store`], also if there is none.
+    pub async fn change_exception(
+        &self,
+        id: &ExceptionId,
+        change: ExceptionChange,
+        by: &str,
+        note: &str,
+    ) -> Result<ExceptionView, ServiceError> {
+        let (by, note, now) = (by.to_owned(), note.to_owned(), self.now());
+        let change = move |exception: &mut Exception| match change {
+            ExceptionChange::Approve => exception.approve(&by, &note, now),
+            ExceptionChange::Refuse => exception.refuse(&by, &note, now),
+            ExceptionChange::Revoke => exception.revoke(&by, &note, now),
+        };
+        let changed = self.0.store.change_exception(id, ChangeException(Arc::new(change)), now).await?;
+        self.load_exceptions().await?;
+        self.nudge();
+        Ok(self.exception_view(changed?))
+    }
+
+    /// All exceptions, the last that was asked for first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn exceptions(&self) -> Result<Vec<ExceptionView>, ServiceError> {
+        let all = self.0.store.exceptions().await?;
+        Ok(all.into_iter().map(|exception| self.exception_view(exception)).collect())
+    }
+
+    /// One exception with its history, oldest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], also if there is none.
+    pub async fn exception(
+        &self,
+        id: &ExceptionId,
+    ) -> Result<(ExceptionView, Vec<ExceptionEvent>), ServiceError> {
+        let missing = || StoreError::NotFound { what: "exception", id: id.to_string() };
+        let (exception, history) = self.0.store.exception(id).await?.ok_or_else(missing)?;
+        Ok((self.exception_view(exception), history))
+    }
+
+    /// What devices are judged with.
+    pub(super) fn exceptions_in_force(&self) -> Arc<InForceExceptions> {
+        Arc::clone(&self.0.exceptions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn load_exceptions(&self) -> Result<(), ServiceError> {
+        let read = Arc::new(self.0.store.exceptions_in_force().await?);
+        *self.0.exceptions.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
+
+    fn exception_view(&self, exception: Exception) -> ExceptionView {
+        let as_of = self.now();
+        ExceptionView { standing: exception.standing(as_of), exception, as_of }
+    }
+}

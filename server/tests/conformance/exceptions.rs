@@ -1,0 +1,141 @@
+//! Exceptions and their history.
+
+use std::sync::Arc;
+
+use offchannel_server::domain::case::Decision;
+use offchannel_server::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, Request};
+use offchannel_server::store::{ChangeException, Store, StoreError};
+use offchannel_shared::ids::{AppId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::span::Span;
+
+use super::fixtures::{at, commit, enrolled, id, nothing};
+use super::{Behaviour, behaviour};
+
+pub fn all() -> Vec<Behaviour> {
+    vec![
+        behaviour("an exception is read as it was asked for, with its history", asked),
+        behaviour("what is approved is judged with, and what is ended no longer", judged),
+        behaviour("approving makes the devices due that are meant, and no others where one is named", due),
+        behaviour("a refused change changes nothing", refused),
+        behaviour("a decision by older exceptions leaves the device due", outdated),
+    ]
+}
+
+fn request(covers: Covers) -> Request {
+    Request {
+        covers,
+        rule: Some(RuleId::new("no-consumer-messaging").unwrap()),
+        app: Some(AppId::new("telegram").unwrap()),
+        reason: "a port \u{202e}to the \"press\" desk".to_owned(),
+        start: at(100),
+        end: at(10_000),
+    }
+}
+
+fn made(number: u64, covers: Covers) -> (Exception, ExceptionEvent) {
+    let longest = Span::seconds(1_000_000);
+    Exception::requested(id(number), request(covers), "ada", longest, at(number.cast_signed())).unwrap()
+}
+
+fn approve(by: &'static str, when: i64) -> ChangeException {
+    ChangeException(Arc::new(move |exception: &mut Exception| exception.approve(by, "fine", at(when))))
+}
+
+fn revoke(when: i64) -> ChangeException {
+    ChangeException(Arc::new(move |exception: &mut Exception| exception.revoke("eve", "over", at(when))))
+}
+
+async fn asked(store: Arc<dyn Store>) {
+    let (device, unit) =
+        (made(1, Covers::Device(id(7))), made(2, Covers::Unit(UnitId::new("sales").unwrap())));
+    for (exception, event) in [&device, &unit] {
+        store.create_exception(exception.clone(), event.clone()).await.unwrap();
+    }
+    assert_eq!(store.exceptions().await.unwrap(), [unit.0.clone(), device.0.clone()]);
+    let missing: ExceptionId = id(9);
+    assert_eq!(store.exception(&missing).await.unwrap(), None);
+    let approved = store.change_exception(&id(2), approve("eve", 50), at(50)).await.unwrap().unwrap();
+    let revoked = store.change_exception(&id(2), revoke(60), at(60)).await.unwrap().unwrap();
+    assert!(approved.approved.is_some() && approved.ended.is_none());
+    let (found, history) = store.exception(&id(2)).await.unwrap().unwrap();
+    assert_eq!(found, revoked);
+    let told: Vec<&str> = history.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(told, ["requested", "approved", "revoked"]);
+    assert_eq!((history[0].actor.as_str(), history[2].text.as_str()), ("ada", "over"));
+}
+
+async fn judged(store: Arc<dyn Store>) {
+    assert_eq!(store.exceptions_in_force().await.unwrap().version, 0);
+    let (exception, event) = made(1, Covers::Device(id(7)));
+    store.create_exception(exception, event).await.unwrap();
+    let asked = store.exceptions_in_force().await.unwrap();
+    assert!(asked.all.is_empty(), "nobody has approved it");
+    store.change_exception(&id(1), approve("eve", 500), at(500)).await.unwrap().unwrap();
+    let approved = store.exceptions_in_force().await.unwrap();
+    assert!(approved.version > asked.version);
+    let (covers, exception) = &approved.all[0];
+    assert_eq!((covers, exception.start, exception.end), (&Covers::Device(id(7)), at(500), at(10_000)));
+    store.change_exception(&id(1), revoke(600), at(600)).await.unwrap().unwrap();
+    let revoked = store.exceptions_in_force().await.unwrap();
+    assert_eq!(
+        (revoked.all[0].1.start, revoked.all[0].1.end),
+        (at(500), at(600)),
+        "the past stays as it was"
+    );
+}
+
+async fn due(store: Arc<dyn Store>) {
+    for number in [1, 2] {
+        enrolled(&store, number).await;
+        commit(&store, &id(number), |case| {
+            let mut device = case.device;
+            device.evaluate_at = Some(at(1_000_000));
+            nothing(device)
+        })
+        .await;
+    }
+    let (exception, event) = made(1, Covers::Device(id(2)));
+    store.create_exception(exception, event).await.unwrap();
+    assert_eq!(store.due(at(1_000), 10).await.unwrap(), [], "asking changes nothing");
+    store.change_exception(&id(1), approve("eve", 500), at(500)).await.unwrap().unwrap();
+    assert_eq!(store.due(at(1_000), 10).await.unwrap(), [id(2)]);
+    let (exception, event) = made(2, Covers::Unit(UnitId::new("sales").unwrap()));
+    store.create_exception(exception, event).await.unwrap();
+    store.change_exception(&id(2), approve("eve", 600), at(600)).await.unwrap().unwrap();
+    assert_eq!(store.due(at(1_000), 10).await.unwrap(), [id(2), id(1)]);
+}
+
+async fn refused(store: Arc<dyn Store>) {
+    let (exception, event) = made(1, Covers::Device(id(7)));
+    store.create_exception(exception.clone(), event).await.unwrap();
+    let own = store.change_exception(&id(1), approve(" Ada", 50), at(50)).await.unwrap();
+    assert_eq!(own, Err(ExceptionError::Name));
+    let own = store.change_exception(&id(1), approve("ADA", 50), at(50)).await.unwrap();
+    assert_eq!(own, Err(ExceptionError::OwnRequest("ada".to_owned())));
+    let (found, history) = store.exception(&id(1)).await.unwrap().unwrap();
+    assert_eq!((found, history.len()), (exception, 1));
+    let missing = store.change_exception(&id(9), approve("eve", 50), at(50)).await;
+    assert!(matches!(missing, Err(StoreError::NotFound { what: "exception", .. })), "{missing:?}");
+}
+
+async fn outdated(store: Arc<dyn Store>) {
+    enrolled(&store, 1).await;
+    let (exception, event) = made(1, Covers::Device(id(1)));
+    store.create_exception(exception, event).await.unwrap();
+    store.change_exception(&id(1), approve("eve", 500), at(500)).await.unwrap().unwrap();
+    let judged_by = |version: u64| {
+        let store = Arc::clone(&store);
+        async move {
+            commit(&store, &id(1), move |case| {
+                let mut device = case.device;
+                device.evaluate_at = Some(at(9_999));
+                Decision { exceptions_version: version, ..nothing(device) }
+            })
+            .await;
+            store.due(at(1_000), 10).await.unwrap()
+        }
+    };
+    assert_eq!(judged_by(0).await, [id(1)], "it is judged again");
+    let newest = store.exceptions_in_force().await.unwrap().version;
+    assert_eq!(judged_by(newest).await, []);
+}

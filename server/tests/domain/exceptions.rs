@@ -1,0 +1,157 @@
+//! What is accepted for a time: how findings, alerts and the status of a device follow.
+
+use offchannel_server::domain::alert::AlertAction::{Opened, Reopened, Resolved};
+use offchannel_server::domain::alert::Cause;
+use offchannel_server::domain::device::Status;
+use offchannel_server::domain::exception::{
+    Covers, Exception, ExceptionError, InForceExceptions, Request, Standing,
+};
+use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::span::Span;
+use proptest::prelude::*;
+
+use crate::world::{POLICY, World, at, story, told};
+
+const LONGEST: Span = Span::minutes(10_000);
+
+fn request(start: i64, end: i64) -> Request {
+    Request {
+        covers: Covers::Device(DeviceId::from_random([1; 16])),
+        rule: None,
+        app: Some(AppId::new("telegram").unwrap()),
+        reason: "the press desk".to_owned(),
+        start: at(start),
+        end: at(end),
+    }
+}
+
+fn asked(request: Request, minute: i64) -> Result<Exception, ExceptionError> {
+    let id = ExceptionId::from_random([5; 16]);
+    Exception::requested(id, request, "ada", LONGEST, at(minute)).map(|(exception, _)| exception)
+}
+
+fn in_force(exception: &Exception) -> InForceExceptions {
+    let judged = exception.judged().map(|judged| (exception.request.covers.clone(), judged));
+    InForceExceptions { version: 1, all: judged.into_iter().collect() }
+}
+
+#[test]
+fn a_finding_is_accepted_from_approval_to_end_and_then_counts_again_by_itself() {
+    let mut world = World::new(&POLICY.replace("1h", "7d"));
+    world.report(1, &["telegram", "signal"]);
+    let mut exception = asked(request(0, 100), 5).unwrap();
+    exception.approve("grace", "", at(10)).unwrap();
+    world.exceptions = in_force(&exception);
+    let decision = world.evaluate(10);
+    assert_eq!(story(&decision, &world), [told(Resolved, "telegram", 10)]);
+    let alert = world.case.alerts.iter().find(|alert| alert.app == exception.request.app).unwrap();
+    assert_eq!(alert.cause, Some(Cause::Exception));
+    assert_eq!(world.status(10), Status::Breach, "the other app is not accepted");
+    assert_eq!(world.case.device.evaluate_at, Some(at(100)), "somebody looks when it ends");
+    world.report(20, &["telegram"]);
+    assert_eq!(world.status(20), Status::Exempt);
+    let decision = world.evaluate(100);
+    assert_eq!(story(&decision, &world), [told(Reopened, "telegram", 100)]);
+    assert_eq!(world.status(100), Status::Breach);
+}
+
+#[test]
+fn an_exception_that_is_ended_early_accepts_nothing_from_then_on() {
+    let mut world = World::new(&POLICY.replace("1h", "7d"));
+    let mut exception = asked(request(0, 100), 0).unwrap();
+    exception.approve("grace", "", at(1)).unwrap();
+    world.exceptions = in_force(&exception);
+    assert!(world.report(2, &["telegram"]).events.is_empty(), "accepted before it was there");
+    exception.revoke("grace", "no longer needed", at(50)).unwrap();
+    world.exceptions = in_force(&exception);
+    assert_eq!(story(&world.evaluate(50), &world), [told(Opened, "telegram", 50)]);
+}
+
+#[test]
+fn an_exception_is_for_whom_it_says_and_for_nothing_else() {
+    let mut world = World::new(&POLICY.replace("1h", "7d"));
+    world.case.device.placement.units = vec![UnitId::new("press").unwrap(), UnitId::new("company").unwrap()];
+    let for_unit = |unit: &str| Covers::Unit(UnitId::new(unit).unwrap());
+    let rule = |id: &str| Some(RuleId::new(id).unwrap());
+    let other = Covers::Device(DeviceId::from_random([2; 16]));
+    let mut expected = Vec::new();
+    for (covers, rule, app, accepted) in [
+        (for_unit("company"), None, "telegram", true),
+        (for_unit("press"), rule("no-consumer"), "telegram", true),
+        (for_unit("sales"), None, "telegram", false),
+        (for_unit("press"), None, "signal", false),
+        (for_unit("press"), rule("other"), "telegram", false),
+        (other, None, "telegram", false),
+    ] {
+        let app = Some(AppId::new(app).unwrap());
+        let mut exception = asked(Request { covers, rule, app, ..request(0, 100) }, 0).unwrap();
+        exception.approve("grace", "", at(1)).unwrap();
+        world.exceptions = in_force(&exception);
+        world.report(2, &["telegram"]);
+        expected.push((accepted, world.status(2)));
+    }
+    let wrong: Vec<_> =
+        expected.iter().filter(|(accepted, status)| *accepted != (*status == Status::Exempt)).collect();
+    assert!(wrong.is_empty(), "{expected:?}");
+}
+
+#[test]
+fn nobody_approves_what_they_asked_for_and_nothing_is_decided_twice() {
+    let mut exception = asked(request(0, 100), 0).unwrap();
+    for own in ["ada", "ADA", "Ada"] {
+        assert_eq!(exception.approve(own, "", at(1)), Err(ExceptionError::OwnRequest("ada".to_owned())));
+    }
+    assert_eq!(exception.refuse("grace", " ", at(1)), Err(ExceptionError::Reason), "a refusal has a reason");
+    exception.approve("grace", "", at(1)).unwrap();
+    for error in [exception.approve("eve", "", at(2)), exception.refuse("eve", "no", at(2))] {
+        assert_eq!(error, Err(ExceptionError::NotWaiting(Standing::Active)));
+    }
+    exception.revoke("ada", "done", at(3)).unwrap();
+    assert_eq!(exception.revoke("ada", "done", at(3)), Err(ExceptionError::Over(Standing::Revoked)));
+}
+
+#[test]
+fn what_makes_no_sense_is_not_taken() {
+    let refused = |request| asked(request, 10).unwrap_err();
+    assert_eq!(refused(Request { app: None, ..request(20, 30) }), ExceptionError::Everything);
+    assert_eq!(refused(Request { reason: " ".to_owned(), ..request(20, 30) }), ExceptionError::Reason);
+    assert_eq!(refused(request(30, 30)), ExceptionError::End);
+    assert_eq!(refused(request(0, 10)), ExceptionError::End, "over already");
+    assert_eq!(refused(request(20, 10_021)), ExceptionError::Long(LONGEST));
+    assert!(asked(request(-5_000, 10_010), 10).is_ok(), "what is past does not count");
+    let late = asked(request(20, 30), 10).unwrap();
+    assert_eq!(late.clone().approve("grace", "", at(30)), Err(ExceptionError::NotWaiting(Standing::Lapsed)));
+}
+
+proptest! {
+    /// Whatever is done in whatever order: it accepts something only within what was asked for, only after its approval,
+    /// never after it was ended, and its standing says the same.
+    #[test]
+    fn an_exception_accepts_only_what_it_says(
+        start in 0_i64..100, length in 1_i64..100, steps in prop::collection::vec((0_u8..3, 0_i64..40), 0..6),
+    ) {
+        let mut exception = asked(request(start, start + length), 0).unwrap();
+        let (mut minute, mut approved, mut ended) = (0, None, None);
+        for (what, wait) in steps {
+            minute += wait;
+            let before = exception.clone();
+            let done = match what {
+                0 => exception.approve("grace", "", at(minute)).map(|_| approved = Some(minute)),
+                1 => exception.refuse("grace", "no", at(minute)).map(|_| ended = Some(minute)),
+                _ => exception.revoke("grace", "no", at(minute)).map(|_| ended = Some(minute)),
+            };
+            prop_assert!(done.is_ok() || exception == before);
+        }
+        let judged = exception.judged();
+        for now in 0..220 {
+            let naive = approved.is_some_and(|approved| now >= approved)
+                && (start..start + length).contains(&now)
+                && ended.is_none_or(|ended| now < ended);
+            let accepts = judged.as_ref().is_some_and(|judged| judged.start <= at(now) && at(now) < judged.end);
+            prop_assert_eq!(accepts, naive, "minute {} of {:?}", now, exception);
+            if now >= minute {
+                prop_assert_eq!(exception.standing(at(now)) == Standing::Active, accepts, "minute {}", now);
+            }
+        }
+    }
+}

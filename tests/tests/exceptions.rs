@@ -1,0 +1,96 @@
+//! Exceptions from the request to their end, beside a collector that serves.
+
+use offchannel_tests::device::dpkg;
+use offchannel_tests::site::POLICY;
+use offchannel_tests::{Device, Site, wait_for};
+
+#[test]
+fn a_finding_is_accepted_for_a_time_by_two_people_and_counts_again_when_that_is_over() {
+    let site = Site::serving();
+    let client = site.client();
+    let device = Device::enrol(&client, &site.token());
+    device.send(&client, &device.report(1, vec![dpkg("telegram", "telegram-desktop", "4.6.5")]));
+    let id = site.only_device()["device"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(site.only_device()["device"]["status"], "breach");
+
+    let asked = ["exception", "request", "--device", &id, "--app", "telegram", "--for", "6s", "--by", "ada"];
+    let asked = site.json(&[&asked[..], &["--reason", "the press desk"]].concat());
+    let exception = asked["exception"]["id"].as_str().expect("an id").to_owned();
+    let own = site.run(&["exception", "approve", &exception, "--by", "Ada"]);
+    assert!(own.failure().contains("somebody else approves it"), "{own:#?}");
+    assert_eq!(site.only_device()["device"]["status"], "breach", "nobody has approved it");
+
+    let approved =
+        site.json(&["exception", "approve", &exception, "--by", "grace", "--note", "until Friday"]);
+    assert_eq!(approved["exception"]["standing"], "active", "{approved:#}");
+    let resolved = site.receiver.wait_for("alert.resolved", "telegram");
+    assert_eq!(resolved.data["alert"]["cause"], "exception", "{:#}", resolved.data);
+    assert_eq!(site.only_device()["device"]["status"], "exempt");
+    let shown = site.run(&["device", "show", &id]).stdout;
+    assert!(shown.contains("accepted by an exception"), "{shown}");
+
+    site.receiver.wait_for("alert.reopened", "telegram");
+    assert_eq!(site.only_device()["device"]["status"], "breach");
+    let shown = site.json(&["exception", "show", &exception]);
+    assert_eq!(shown["exception"]["standing"], "ended", "{shown:#}");
+    assert_eq!(shown["history"][1]["text"], "until Friday", "{shown:#}");
+}
+
+#[test]
+fn an_exception_is_refused_that_is_longer_than_the_policy_allows_or_names_what_there_is_not() {
+    let site = Site::with_policy(&POLICY.replace("[[rule]]", "[exceptions]\nlongest = \"7d\"\n\n[[rule]]"));
+    let by = ["--reason", "x", "--by", "ada"];
+    let ask = |what: &[&str]| site.run(&[&["exception", "request"], what, &by].concat());
+    let long = ask(&["--unit", "sales", "--app", "telegram", "--for", "8d"]);
+    assert!(long.failure().contains("at most 1w"), "{long:#?}");
+    let rule = ask(&["--unit", "sales", "--rule", "no-such-rule", "--for", "1d"]);
+    assert!(rule.failure().contains("no rule no-such-rule"), "{rule:#?}");
+    let device = ask(&["--device", "dev_00000000000000000000000000", "--app", "telegram", "--for", "1d"]);
+    assert!(device.failure().contains("there is no device"), "{device:#?}");
+    let everything = ask(&["--unit", "sales", "--for", "1d"]);
+    assert_eq!(everything.code, 2, "{everything:#?}");
+
+    let good = site.json(
+        &[&["exception", "request", "--unit", "sales", "--app", "telegram", "--for", "1d"], &by[..]].concat(),
+    );
+    let id = good["exception"]["id"].as_str().expect("an id");
+    let unsaid = site.run(&["exception", "refuse", id, "--by", "grace"]);
+    assert!(unsaid.failure().contains("a reason has between"), "{unsaid:#?}");
+    site.json(&["exception", "refuse", id, "--by", "grace", "--note", "use the approved one"]);
+    assert!(site.run(&["exception", "list"]).stdout.contains("No exceptions."));
+    let all = site.json(&["exception", "list", "--all"]);
+    assert_eq!(all["exceptions"][0]["standing"], "refused", "{all:#}");
+}
+
+#[test]
+fn an_exception_that_is_revoked_ends_at_once() {
+    let site = Site::serving();
+    let client = site.client();
+    let device = Device::enrol(&client, &site.token());
+    let id = site.devices()[0]["id"].as_str().expect("an id").to_owned();
+    let asked = site.json(&[
+        "exception",
+        "request",
+        "--device",
+        &id,
+        "--rule",
+        "no-consumer-messaging",
+        "--for",
+        "30d",
+        "--by",
+        "ada",
+        "--reason",
+        "a pilot",
+    ]);
+    let exception = asked["exception"]["id"].as_str().expect("an id");
+    site.json(&["exception", "approve", exception, "--by", "grace"]);
+    device.send(&client, &device.report(1, vec![dpkg("telegram", "telegram-desktop", "4.6.5")]));
+    wait_for("the finding to be accepted", || match &site.only_device()["device"]["status"] {
+        status if status == "exempt" => Ok(()),
+        status => Err(format!("it is {status}")),
+    });
+    assert!(site.alerts().is_empty(), "{:#?}", site.alerts());
+    site.json(&["exception", "revoke", exception, "--by", "grace", "--note", "the pilot is over"]);
+    site.receiver.wait_for("alert.opened", "telegram");
+    assert_eq!(site.only_device()["device"]["status"], "breach");
+}
