@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use offchannel_server::clock::SettableClock;
+use offchannel_server::domain::exception::{Covers, Request};
 use offchannel_server::domain::finding::Finding;
 use offchannel_server::domain::published::Publication;
 use offchannel_server::domain::route::Routes;
-use offchannel_server::service::{Service, TokenRequest};
+use offchannel_server::service::{ExceptionChange, Service, TokenRequest};
 use offchannel_server::store::sqlite::{OpenOptions, SqliteStore};
 use offchannel_shared::device::{DeviceFacts, Ownership, Placement, Platform};
 use offchannel_shared::digest::Digest;
@@ -165,6 +166,23 @@ impl Collector {
         self.service.report(&enrolled.device_id, report).await.unwrap();
     }
 
+    /// Has an app accepted from minute 20 to 40, on a device or in a unit.
+    async fn accept(&self, of_unit: bool, app: &str) {
+        let first = self.service.devices(None, 1).await.unwrap().remove(0).device.id;
+        let covers = if of_unit { Covers::Unit("sales".parse().unwrap()) } else { Covers::Device(first) };
+        let request = Request {
+            covers,
+            rule: None,
+            app: Some(AppId::new(app).unwrap()),
+            reason: "A project.".to_owned(),
+            start: at(20),
+            end: at(40),
+        };
+        let asked = self.service.request_exception(request, "ada").await.unwrap();
+        let id = asked.exception.id;
+        self.service.change_exception(&id, ExceptionChange::Approve, "grace", "").await.unwrap();
+    }
+
     /// Every finding of every device, with how it counts.
     async fn stands(&self) -> BTreeMap<DeviceId, BTreeMap<(String, String), &'static str>> {
         let now = self.service.now();
@@ -181,18 +199,24 @@ impl Collector {
     }
 }
 
+type Input = (String, String, Vec<Machine>, i64, Option<(bool, &'static str)>);
+
 #[test]
 fn what_would_change_is_what_changes() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
-    let inputs = (policy(), policy(), prop::collection::vec(machine(), 1..6), 0_i64..60);
-    let run = |(first, second, machines, minutes): (String, String, Vec<Machine>, i64)| {
+    let accepted = prop::option::of((any::<bool>(), prop::sample::select(APPS.to_vec())));
+    let inputs = (policy(), policy(), prop::collection::vec(machine(), 1..6), 0_i64..60, accepted);
+    let run = |(first, second, machines, minutes, accepted): Input| {
         runtime.block_on(async {
             let collector = Collector::start().await;
             let service = &collector.service;
             service.publish_policy(&first, "ada", "", None).await.unwrap();
             for (number, machine) in machines.iter().enumerate() {
                 collector.enrol(u8::try_from(number).unwrap(), machine).await;
+            }
+            if let Some((of_unit, app)) = accepted {
+                collector.accept(of_unit, app).await;
             }
             collector.clock.set(at(minutes));
             while service.evaluate_due(100).await.unwrap() > 0 {}

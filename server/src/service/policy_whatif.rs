@@ -63,9 +63,12 @@ pub struct Unseen {
     pub unlisted: bool,
 }
 
+/// Devices that are asked for the same: their platform, and their placement as JSON.
+type Alike = (Platform, String);
+
 /// What both policies ask devices for, by what devices differ in.
 struct Asked {
-    known: Mutex<BTreeMap<(Platform, String), Arc<BTreeSet<AppId>>>>,
+    known: Mutex<BTreeMap<Alike, Arc<BTreeSet<AppId>>>>,
     everything: Inventory,
 }
 
