@@ -10,11 +10,12 @@ use offchannel_shared::ids::ExceptionId;
 use super::StoreError;
 use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
 
+/// What is done to an exception, and the entry of its history.
+type Change = dyn Fn(&mut Exception) -> Result<ExceptionEvent, ExceptionError> + Send + Sync;
+
 /// Changes an exception. May be called more than once, where a transaction has to be repeated.
 #[derive(Clone)]
-pub struct ChangeException(
-    pub Arc<dyn Fn(&mut Exception) -> Result<ExceptionEvent, ExceptionError> + Send + Sync>,
-);
+pub struct ChangeException(pub Arc<Change>);
 
 impl fmt::Debug for ChangeException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

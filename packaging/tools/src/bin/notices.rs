@@ -120,7 +120,7 @@ fn run(arguments: &Arguments) -> Result<(), NoticesError> {
 
 /// What cargo, the one that started this or the usual one, says.
 fn cargo(arguments: &[&str]) -> Result<String, NoticesError> {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let program = option_env!("CARGO").unwrap_or("cargo");
     let called = format!("cargo {}", arguments.join(" "));
     let output = Command::new(program)
         .args(arguments)
