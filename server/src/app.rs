@@ -167,7 +167,9 @@ impl App {
             &names,
             config.routes.iter().filter(|route| names.contains(&route.channel)).cloned().collect(),
         );
-        let service = Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, routes).await?;
+        let service =
+            Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, routes, config.publication)
+                .await?;
         Ok(Self { config, store, service, clock, lock })
     }
 

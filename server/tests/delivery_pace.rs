@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use offchannel_server::channels::Channel;
 use offchannel_server::clock::{Clock, SettableClock};
 use offchannel_server::domain::delivery::{Attempt, Delivery};
+use offchannel_server::domain::published::Publication;
 use offchannel_server::domain::route::Routes;
 use offchannel_server::jobs;
 use offchannel_server::metrics::Metrics;
@@ -63,7 +64,7 @@ async fn a_channel_is_told_no_more_a_second_than_it_takes() {
     let clock: Arc<dyn Clock> = Arc::new(SettableClock::at(at(100)));
     let key = SigningKey::from_seed(&[7; 32]).unwrap();
     let routes = Routes::new(&[channel("chat")], Vec::new());
-    let service = Service::start(store, Arc::clone(&clock), key, routes).await.unwrap();
+    let service = Service::start(store, Arc::clone(&clock), key, routes, Publication::Alone).await.unwrap();
     let (heard, mut times) = mpsc::unbounded_channel();
     let noted = Arc::new(Noted { name: channel("chat"), heard });
     let jobs = jobs::spawn(service, vec![noted], clock, Metrics::default()).unwrap();

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use self::conformance::fixtures::at;
-use self::conformance::model;
+use self::conformance::{model, model_policies};
 
 fn store() -> (TempDir, Arc<dyn Store>) {
     let folder = tempfile::tempdir().unwrap();
@@ -49,4 +49,16 @@ fn the_embedded_store_reads_as_a_store_in_memory_would() {
         Ok(())
     };
     TestRunner::new(config).run(&model::commands(), run).unwrap();
+}
+
+#[test]
+fn the_embedded_store_keeps_policies_as_a_store_in_memory_would() {
+    let runtime = runtime();
+    let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
+    let run = |commands| {
+        let (_folder, store) = store();
+        runtime.block_on(model_policies::run(store, commands));
+        Ok(())
+    };
+    TestRunner::new(config).run(&model_policies::commands(), run).unwrap();
 }

@@ -112,6 +112,22 @@ pub mod kind {
         const PREFIX: &'static str = "tok";
     }
 
+    /// A token for programs of the organisation.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct ApiToken;
+    impl Kind for ApiToken {
+        const NOUN: &'static str = "API token id";
+        const PREFIX: &'static str = "api";
+    }
+
+    /// A draft or proposal of a policy.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct Draft;
+    impl Kind for Draft {
+        const NOUN: &'static str = "draft id";
+        const PREFIX: &'static str = "dft";
+    }
+
     /// A delivery of an alert to a channel.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Delivery;
@@ -139,6 +155,8 @@ pub mod kind {
 
 /// Alert id.
 pub type AlertId = Id<kind::Alert>;
+/// Id of a token for programs; the public half of the token.
+pub type ApiTokenId = Id<kind::ApiToken>;
 /// App id: the file name of its catalogue entry.
 pub type AppId = Slug<kind::App>;
 /// A word for those to whom an alert is carried: `owner`, `leadership`.
@@ -149,6 +167,8 @@ pub type ChannelName = Slug<kind::Channel>;
 pub type DeliveryId = Id<kind::Delivery>;
 /// Device id, given by the collector at enrolment.
 pub type DeviceId = Id<kind::Device>;
+/// Id of a draft or proposal of a policy.
+pub type DraftId = Id<kind::Draft>;
 /// Epoch of an agent's state.
 pub type Epoch = Id<kind::Epoch>;
 /// Exception id.

@@ -117,8 +117,8 @@ fn an_app_in_two_rules_is_a_warning() {
     assert_eq!(
         warnings,
         [
-            r#"10:8: warning: rule[2].apps: "signal" is decided by rule "a" already"#,
-            r#"18:8: warning: rule[4].apps: "telegram" is both required and prohibited, see rule "c""#,
+            r#"7:1: warning: rule[2]: never decides anything: rule "a" decides all of it before it"#,
+            r#"18:9: warning: rule[4].apps: "telegram" is both required and prohibited, see rule "c""#,
         ]
     );
 }

@@ -1,6 +1,7 @@
 //! The command line: what was typed, handed to the service, printed for people or programs.
 
 mod alert;
+mod api_token;
 mod channel;
 mod delivery;
 mod device;
@@ -9,6 +10,8 @@ mod import;
 pub mod output;
 mod placement;
 mod policy;
+mod policy_life;
+mod policy_whatif;
 mod serve;
 pub use serve::stop_signal;
 pub mod text;

@@ -1,4 +1,4 @@
-//! `token create`, `token list`, `token revoke`.
+//! `token create`, `token list`, `token revoke`; `token api` hangs here, too.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,6 +12,7 @@ use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
+use super::api_token::{self, ApiTokenCommand};
 use super::output::{Format, Table, instant, json};
 use super::view::{SCHEMA, TokenJson};
 use super::{CliError, EXIT_OK};
@@ -22,6 +23,9 @@ use crate::service::TokenRequest;
 pub(super) enum TokenCommand {
     /// Make a token that enrols devices. It is shown once.
     Create(CreateArgs),
+    /// Tokens for programs of the organisation, such as one that publishes policies from a repository.
+    #[command(subcommand)]
+    Api(ApiTokenCommand),
     /// List tokens, newest first.
     List {
         /// How to print.
@@ -69,6 +73,7 @@ pub(super) struct CreateArgs {
 pub(super) async fn run(command: TokenCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
         TokenCommand::Create(args) => create(args, app, out).await?,
+        TokenCommand::Api(command) => api_token::run(command, app, out).await?,
         TokenCommand::List { format } => list(format, app, out).await?,
         TokenCommand::Revoke { id, format } => revoke(&id, format, app, out).await?,
     }
@@ -95,7 +100,7 @@ async fn revoke(id: &TokenId, format: Format, app: &App, out: &mut dyn Write) ->
 }
 
 /// A file that was made for a token, and is removed again unless the token is in it.
-struct NewFile {
+pub(super) struct NewFile {
     file: File,
     path: PathBuf,
     written: bool,
@@ -103,13 +108,13 @@ struct NewFile {
 
 impl NewFile {
     /// Makes the file, which only its owner can read. One that exists is left alone.
-    fn create(path: &Path) -> Result<Self, CliError> {
+    pub(super) fn create(path: &Path) -> Result<Self, CliError> {
         let file = File::options().write(true).create_new(true).mode(0o600).open(path);
         let file = file.map_err(|source| CliError::Write { path: path.to_owned(), source })?;
         Ok(Self { file, path: path.to_owned(), written: false })
     }
 
-    fn write(mut self, text: &str) -> Result<(), CliError> {
+    pub(super) fn write(mut self, text: &str) -> Result<(), CliError> {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_all());
         self.written = written.is_ok();
         written.map_err(|source| CliError::Write { path: self.path.clone(), source })

@@ -433,6 +433,11 @@ pub struct PolicyVersionJson<'a> {
     author: &'a str,
     comment: &'a str,
     published_at: Timestamp,
+    effective_from: Option<Timestamp>,
+    in_force_since: Option<Timestamp>,
+    approved_by: Option<&'a str>,
+    cancelled_at: Option<Timestamp>,
+    cancelled_by: Option<&'a str>,
 }
 
 impl<'a> From<&'a PolicyVersion> for PolicyVersionJson<'a> {
@@ -442,6 +447,11 @@ impl<'a> From<&'a PolicyVersion> for PolicyVersionJson<'a> {
             author: &policy.author,
             comment: &policy.comment,
             published_at: policy.published_at,
+            effective_from: policy.effective_from,
+            in_force_since: policy.in_force_since,
+            approved_by: policy.approved_by.as_deref(),
+            cancelled_at: policy.cancelled.as_ref().map(|(at, _)| *at),
+            cancelled_by: policy.cancelled.as_ref().map(|(_, by)| by.as_str()),
         }
     }
 }

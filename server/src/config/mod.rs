@@ -11,6 +11,7 @@ mod layers;
 mod limits;
 mod listen;
 mod log;
+mod policy;
 mod problem;
 mod routes;
 mod section;
@@ -34,6 +35,7 @@ pub use tls::TlsConfig;
 
 use self::channels::Channels;
 use crate::channels::ChannelConfig;
+use crate::domain::published::Publication;
 use crate::domain::route::Route;
 
 /// The whole configuration, understood and checked.
@@ -59,6 +61,8 @@ pub struct Config {
     pub secrets: Vec<SecretUse>,
     /// Which alerts go to which of them.
     pub routes: Vec<Route>,
+    /// Whether one person alone can publish a policy.
+    pub publication: Publication,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -104,9 +108,10 @@ impl Config {
         let log = log::log(&mut main, &mut problems);
         let Channels { channels, secrets } =
             channels::channels(collected.channels, &environment, &mut problems, &mut warnings);
+        let publication = policy::publication(&mut main, &mut problems);
         let routes = routes::routes(collected.routes, &channels, &mut problems, &mut warnings);
         main.warn_of_the_rest(&mut warnings);
-        match (listen, data_dir, public_url, database, tls, limits, log) {
+        match (listen, data_dir, public_url, database, tls, limits, log, publication) {
             (
                 Some(listen),
                 Some(data_dir),
@@ -115,6 +120,7 @@ impl Config {
                 Some(tls),
                 Some(limits),
                 Some(log),
+                Some(publication),
             ) if problems.is_empty() => {
                 let config = Self {
                     listen,
@@ -127,6 +133,7 @@ impl Config {
                     channels,
                     secrets,
                     routes,
+                    publication,
                     log,
                 };
                 Ok(Loaded { config, warnings })

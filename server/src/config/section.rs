@@ -81,8 +81,15 @@ impl Section {
     /// Takes true or false.
     pub(super) fn boolean(&mut self, problems: &mut Vec<Problem>, key: &str) -> Option<bool> {
         let Setting { raw, origin } = self.take(key)?;
-        if let Raw::Boolean(boolean) = raw {
-            return Some(boolean);
+        match &raw {
+            Raw::Boolean(boolean) => return Some(*boolean),
+            // The environment and flags know texts only.
+            Raw::Text(text) if !matches!(origin, Origin::File { .. }) => match text.trim() {
+                "true" => return Some(true),
+                "false" => return Some(false),
+                _ => {}
+            },
+            Raw::Text(_) | Raw::Integer(_) | Raw::List(_) | Raw::Other(_) => {}
         }
         self.problem(problems, key, &origin, format!("expected true or false, found {}", describe(&raw)));
         None

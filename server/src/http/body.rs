@@ -34,9 +34,32 @@ pub(super) fn announced(headers: &HeaderMap, limits: &Limits) -> Result<Encoding
     if let Some(value) = headers.get(CONTENT_TYPE) {
         let essence = value.to_str().ok().and_then(|text| text.split(';').next()).map(str::trim);
         if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-            return Err(Refusal::type_unknown());
+            return Err(Refusal::type_unknown("application/json"));
         }
     }
+    encoding(headers, limits)
+}
+
+/// What the headers say about a body that is a text, a policy for example.
+pub(super) fn announced_text(headers: &HeaderMap, limits: &Limits) -> Result<Encoding, Refusal> {
+    // What a program sends that was not told the type.
+    const TYPES: [&str; 5] = [
+        "application/toml",
+        "text/plain",
+        "text/toml",
+        "application/octet-stream",
+        "application/x-www-form-urlencoded",
+    ];
+    if let Some(value) = headers.get(CONTENT_TYPE) {
+        let essence = value.to_str().ok().and_then(|text| text.split(';').next()).map(str::trim);
+        if !essence.is_some_and(|essence| TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known))) {
+            return Err(Refusal::type_unknown("application/toml"));
+        }
+    }
+    encoding(headers, limits)
+}
+
+fn encoding(headers: &HeaderMap, limits: &Limits) -> Result<Encoding, Refusal> {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     let encoding = match (encodings.next().map(|value| value.as_bytes()), encodings.next()) {
         (None, None) => Encoding::Identity,
@@ -73,13 +96,7 @@ pub(super) fn decode<T: DeserializeOwned>(
     encoding: Encoding,
     limits: &Limits,
 ) -> Result<T, Refusal> {
-    let plain = match encoding {
-        Encoding::Identity if sent.len() > limits.body_decompressed_max => {
-            return Err(too_large_inside(limits));
-        }
-        Encoding::Identity => sent,
-        Encoding::Gzip => unpack(&sent, limits)?.into(),
-    };
+    let plain = unpacked(sent, encoding, limits)?;
     // A body of another schema may be anything else beside: its schema is looked at alone.
     let malformed =
         |error: serde_json::Error| Refusal::malformed(format!("the body is not what is expected: {error}"));
@@ -88,6 +105,20 @@ pub(super) fn decode<T: DeserializeOwned>(
         return Err(Refusal::schema_unknown(&ServiceError::Schema(schema)));
     }
     serde_json::from_slice(&plain).map_err(malformed)
+}
+
+/// The text that a body is.
+pub(super) fn text(sent: Bytes, encoding: Encoding, limits: &Limits) -> Result<String, Refusal> {
+    String::from_utf8(unpacked(sent, encoding, limits)?.into())
+        .map_err(|_| Refusal::malformed("the body is not text in UTF-8"))
+}
+
+fn unpacked(sent: Bytes, encoding: Encoding, limits: &Limits) -> Result<Bytes, Refusal> {
+    match encoding {
+        Encoding::Identity if sent.len() > limits.body_decompressed_max => Err(too_large_inside(limits)),
+        Encoding::Identity => Ok(sent),
+        Encoding::Gzip => Ok(unpack(&sent, limits)?.into()),
+    }
 }
 
 /// Unpacks no further than the limit, whatever the body would grow to.

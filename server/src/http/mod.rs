@@ -4,7 +4,9 @@
 //! is no HTTP at all (or too slow to become it) is answered by the connection's end.
 
 mod agent;
+mod api;
 mod auth;
+mod bearer;
 mod body;
 mod envelope;
 mod probe;

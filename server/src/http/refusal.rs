@@ -9,6 +9,7 @@ use offchannel_shared::error_chain::error_chain;
 use offchannel_shared::signing::request::RequestError;
 use offchannel_shared::wire::codes;
 
+use crate::domain::api_token::ApiTokenError;
 use crate::domain::ingest;
 use crate::service::ServiceError;
 use crate::store::StoreError;
@@ -17,6 +18,15 @@ use crate::store::StoreError;
 const TIMEOUT: &str = "timeout";
 /// 415: a content type other than JSON. As above.
 const TYPE_UNKNOWN: &str = "type_unknown";
+/// 401 and 403: a program without a token, or with one that may not do this. These and the following are for programs of
+/// the organisation, not for agents.
+const API_TOKEN_REFUSED: &str = "api_token_refused";
+/// 412: the policy is at another version than the one that was named.
+const VERSION_CONFLICT: &str = "version_conflict";
+/// 422: a policy that cannot be used.
+const POLICY_INVALID: &str = "policy_invalid";
+/// 428: no version was named.
+const VERSION_MISSING: &str = "version_missing";
 /// After how many seconds to come back when the collector cannot serve.
 const RETRY_AFTER: u32 = 30;
 
@@ -27,11 +37,13 @@ pub(super) struct Refusal {
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) retry_after: Option<u32>,
+    /// The version of the policy that there is.
+    pub(super) version: Option<u64>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
+        Self { status, code, message: message.into(), retry_after: None, version: None }
     }
 
     pub(super) fn not_found() -> Self {
@@ -60,8 +72,8 @@ impl Refusal {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::ENCODING_UNKNOWN, message)
     }
 
-    pub(super) fn type_unknown() -> Self {
-        let message = "expected content-type: application/json";
+    pub(super) fn type_unknown(expected: &str) -> Self {
+        let message = format!("expected content-type: {expected}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, TYPE_UNKNOWN, message)
     }
 
@@ -85,6 +97,23 @@ impl Refusal {
     pub(super) fn replayed() -> Self {
         let message = "this request was seen before: sign each request with a new nonce";
         Self::new(StatusCode::UNAUTHORIZED, codes::REPLAYED, message)
+    }
+
+    /// There is no policy to read.
+    pub(super) fn nothing_published() -> Self {
+        Self::new(StatusCode::NOT_FOUND, codes::NOT_FOUND, "no policy was published here yet")
+    }
+
+    /// No program says who it is.
+    pub(super) fn api_token_missing() -> Self {
+        let message = "expected authorization: Bearer TOKEN, as `token api create` printed it";
+        Self::new(StatusCode::UNAUTHORIZED, API_TOKEN_REFUSED, message)
+    }
+
+    /// A change that does not say what it is a change of.
+    pub(super) fn version_missing() -> Self {
+        let message = "expected if-match: \"VERSION\", the etag of the policy that this one is to follow";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, VERSION_MISSING, message)
     }
 
     fn internal() -> Self {
@@ -147,9 +176,30 @@ impl From<ServiceError> for Refusal {
                 tracing::error!(error = %error_chain(&error), "a request could not be served");
                 Self::unavailable("the collector cannot store anything at the moment: come back later")
             }
+            ServiceError::Policy(problems) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, POLICY_INVALID, problems.to_string())
+            }
+            ServiceError::ApiToken(refused) => {
+                let status = match refused {
+                    ApiTokenError::Lacks(_) => StatusCode::FORBIDDEN,
+                    ApiTokenError::Malformed
+                    | ApiTokenError::Unknown
+                    | ApiTokenError::Revoked(_)
+                    | ApiTokenError::Expired(_) => StatusCode::UNAUTHORIZED,
+                };
+                Self::new(status, API_TOKEN_REFUSED, refused.to_string())
+            }
+            ServiceError::Approval(why) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::MALFORMED, why.to_string())
+            }
+            ServiceError::Store(conflict @ StoreError::Conflict { found, .. }) => {
+                let refusal =
+                    Self::new(StatusCode::PRECONDITION_FAILED, VERSION_CONFLICT, conflict.to_string());
+                Self { version: Some(*found), ..refusal }
+            }
+            ServiceError::Judging(error) => Self::of_task(error),
             ServiceError::Store(_)
             | ServiceError::Plan(_)
-            | ServiceError::Policy(_)
             | ServiceError::StoredPolicy { .. }
             | ServiceError::Bundle(_)
             | ServiceError::Random(_) => {

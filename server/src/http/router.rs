@@ -9,7 +9,7 @@ use offchannel_shared::wire;
 
 use super::refusal::Refusal;
 use super::replay::Replays;
-use super::{agent, envelope, probe};
+use super::{agent, api, envelope, probe};
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::service::Service;
@@ -21,8 +21,11 @@ pub(super) const READYZ: &str = "/readyz";
 /// Counters for Prometheus.
 pub(super) const METRICS: &str = "/metrics";
 
+/// The policy, for programs of the organisation.
+pub(super) const POLICY: &str = "/api/v1/policy";
+
 /// All routes, as they are named in logs and metrics.
-pub(super) const ROUTES: [&str; 8] = [
+pub(super) const ROUTES: [&str; 9] = [
     wire::ENROL_PATH,
     wire::CHECK_IN_PATH,
     wire::REPORT_PATH,
@@ -31,6 +34,7 @@ pub(super) const ROUTES: [&str; 8] = [
     HEALTHZ,
     READYZ,
     METRICS,
+    POLICY,
 ];
 
 /// What handlers share.
@@ -42,7 +46,7 @@ pub(super) struct Shared {
     pub(super) replays: Replays,
 }
 
-/// What the public listener serves: agents and probes.
+/// What the public listener serves: agents, programs of the organisation, and probes.
 pub fn router(service: Service, limits: &Limits, metrics: &Metrics) -> Router {
     let routes = Router::new()
         .route(wire::ENROL_PATH, post(agent::enrol))
@@ -50,6 +54,7 @@ pub fn router(service: Service, limits: &Limits, metrics: &Metrics) -> Router {
         .route(wire::REPORT_PATH, post(agent::report))
         .route(wire::ROTATE_PATH, post(agent::rotate))
         .route(wire::GOODBYE_PATH, post(agent::goodbye))
+        .route(POLICY, get(api::policy).put(api::publish))
         .route(HEALTHZ, get(probe::healthz))
         .route(READYZ, get(probe::readyz));
     finish(routes, service, *limits, metrics.clone())

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use super::runner::{Failure, Job, Next};
 use crate::service::Service;
 
-/// How often devices are looked for that are due; a grace period or a silence ends with this precision.
+/// How often devices are looked for that are due; a grace period or a silence ends with this
+/// precision, and a policy takes force with it.
 const EVALUATE_EVERY: Duration = Duration::from_secs(1);
 /// Most devices that are judged before others get their turn.
 const EVALUATE_BATCH: u32 = 500;
@@ -19,6 +20,10 @@ const REFRESH_EVERY: Duration = Duration::from_secs(1);
 /// Judges devices that are due.
 #[derive(Debug)]
 pub(super) struct Evaluate(pub(super) Service);
+
+/// Puts policies in force whose time has come.
+#[derive(Debug)]
+pub(super) struct TakeForce(pub(super) Service);
 
 /// Writes when devices were heard of.
 #[derive(Debug)]
@@ -41,6 +46,22 @@ impl Job for Evaluate {
     async fn run(&self) -> Result<Next, Failure> {
         let judged = self.0.evaluate_due(EVALUATE_BATCH).await?;
         Ok(if judged > 0 { Next::Now } else { Next::After(EVALUATE_EVERY) })
+    }
+}
+
+#[async_trait]
+impl Job for TakeForce {
+    fn name(&self) -> String {
+        "take-force".to_owned()
+    }
+
+    fn wakes_on_change(&self) -> bool {
+        false
+    }
+
+    async fn run(&self) -> Result<Next, Failure> {
+        self.0.take_force().await?;
+        Ok(Next::After(EVALUATE_EVERY))
     }
 }
 

@@ -48,6 +48,7 @@ pub fn spawn(
         jobs.spawn(runner::run(job, service.changed(), stopped.clone()));
     }
     jobs.spawn(runner::run(background::Evaluate(service.clone()), service.changed(), stopped.clone()));
+    jobs.spawn(runner::run(background::TakeForce(service.clone()), service.changed(), stopped.clone()));
     jobs.spawn(runner::run(background::FlushSeen(service.clone()), service.changed(), stopped.clone()));
     jobs.spawn(runner::run(background::Refresh(service.clone()), service.changed(), stopped));
     Ok(JobsHandle { stop, jobs })

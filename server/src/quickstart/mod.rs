@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_example_policy_is_good_and_in_force_at_once() {
-        let parsed = Service::check_policy(EXAMPLE_POLICY).unwrap_or_else(|error| {
+        let parsed = Service::check_policy(EXAMPLE_POLICY, Timestamp::UNIX_EPOCH).unwrap_or_else(|error| {
             panic!("{}", offchannel_shared::error_chain::error_chain(&error));
         });
         assert_eq!(parsed.warnings, []);

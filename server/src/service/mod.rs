@@ -4,12 +4,15 @@
 
 mod agents;
 mod alerts;
+mod api_tokens;
 mod background;
 mod cache;
 mod devices;
 mod exceptions;
 mod placement;
 mod policies;
+mod policy_life;
+mod policy_whatif;
 mod sheet;
 mod stats;
 mod tokens;
@@ -25,19 +28,24 @@ use offchannel_shared::signing::SigningKey;
 use tokio::sync::{Mutex, watch};
 
 pub use alerts::AlertView;
+pub use api_tokens::{ApiTokenRequest, NewApiToken};
 pub use cache::DeviceKey;
 pub use devices::DeviceView;
 pub use exceptions::{ExceptionChange, ExceptionView};
 pub use placement::DeviceEdit;
+pub use policy_life::{PublishRequest, Published, Words};
+pub use policy_whatif::{EFFECTS_MAX, Unseen, WhatIf};
 pub use sheet::FILE_MAX;
 pub use stats::ServiceStats;
 pub use tokens::{NewToken, TokenRequest};
 pub use units::{UnitEdit, UnitsImported};
 
 use crate::clock::Clock;
+use crate::domain::api_token::ApiTokenError;
 use crate::domain::exception::{ExceptionError, InForceExceptions};
 use crate::domain::ingest::Refusal;
-use crate::domain::published::InForce;
+use crate::domain::policy_draft::ApprovalError;
+use crate::domain::published::{InForce, Publication};
 use crate::domain::route::Routes;
 use crate::domain::token::TokenError;
 use crate::random::RandomError;
@@ -74,6 +82,15 @@ pub enum ServiceError {
         #[source]
         source: Problems,
     },
+    /// A policy is not published as proposed.
+    #[error("the policy is not published")]
+    Approval(#[source] ApprovalError),
+    /// A program of the organisation may not do what it asked.
+    #[error("the request is refused")]
+    ApiToken(#[source] ApiTokenError),
+    /// A task that judges devices ended badly: a fault of this program.
+    #[error("devices could not be judged to the end")]
+    Judging(#[source] tokio::task::JoinError),
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -104,6 +121,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     signing_key: SigningKey,
     routes: Arc<Routes>,
+    publication: Publication,
     in_force: RwLock<Option<Arc<InForce>>>,
     exceptions: RwLock<Arc<InForceExceptions>>,
     devices: cache::DeviceCache,
@@ -129,6 +147,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         signing_key: SigningKey,
         routes: Routes,
+        publication: Publication,
     ) -> Result<Self, ServiceError> {
         let started_at = clock.now();
         let announced = AtomicU64::new(store.announced());
@@ -137,6 +156,7 @@ impl Service {
             clock,
             signing_key,
             routes: Arc::new(routes),
+            publication,
             in_force: RwLock::new(None),
             exceptions: RwLock::default(),
             devices: cache::DeviceCache::default(),

@@ -1,11 +1,11 @@
-//! Policies: checking, publishing, and handing them to agents.
+//! Policies: checking them, and handing the one in force to agents.
 
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::Placement;
-use offchannel_shared::policy::{self, BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, Parsed, Problem};
+use offchannel_shared::policy::{self, BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, Parsed};
 use offchannel_shared::signing::Envelope;
 use offchannel_shared::span::Span;
 
@@ -19,51 +19,17 @@ const BUNDLE_LIFE: Span = Span::seconds(28 * 86_400);
 const BUNDLE_RENEWAL: Span = Span::seconds(14 * 86_400);
 /// A signed bundle serves other devices of the same placement for so long.
 const BUNDLE_REUSE: Span = Span::minutes(60);
-/// Longest author and comment, in characters.
-const WORDS_MAX: usize = 1_000;
 
 impl Service {
     /// Checks a policy file.
     ///
     /// # Errors
     /// [`ServiceError::Policy`] with everything that is wrong.
-    pub fn check_policy(source: &str) -> Result<Parsed, ServiceError> {
-        policy::parse(source).map_err(ServiceError::Policy)
+    pub fn check_policy(source: &str, now: Timestamp) -> Result<Parsed, ServiceError> {
+        policy::check(source, now).map_err(ServiceError::Policy)
     }
 
-    /// Publishes a policy file as the next version. With `expected`, only if that is the newest.
-    ///
-    /// # Errors
-    /// [`ServiceError::Policy`], a conflict in [`ServiceError::Store`], and others.
-    pub async fn publish_policy(
-        &self,
-        source: &str,
-        author: &str,
-        comment: &str,
-        expected: Option<u64>,
-    ) -> Result<(PolicyVersion, Vec<Problem>), ServiceError> {
-        let parsed = Self::check_policy(source)?;
-        for (what, words) in [("author", author), ("comment", comment)] {
-            if words.chars().count() > WORDS_MAX {
-                return Err(ServiceError::Invalid(format!(
-                    "the {what} is longer than {WORDS_MAX} characters"
-                )));
-            }
-        }
-        let policy = PolicyVersion {
-            version: 0,
-            source: source.to_owned(),
-            author: author.to_owned(),
-            comment: comment.to_owned(),
-            published_at: self.now(),
-        };
-        let published = self.0.store.publish(policy, expected).await?;
-        self.load_policy().await?;
-        self.nudge();
-        Ok((published, parsed.warnings))
-    }
-
-    /// One policy version, or the newest.
+    /// One policy version, or the newest that was not cancelled.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -89,7 +55,7 @@ impl Service {
     }
 
     pub(super) async fn load_policy(&self) -> Result<(), ServiceError> {
-        let Some(stored) = self.0.store.policy(None).await? else { return Ok(()) };
+        let Some(stored) = self.0.store.policy_in_force().await? else { return Ok(()) };
         if self.in_force().is_ok_and(|known| known.version == stored.version) {
             return Ok(());
         }

@@ -5,6 +5,7 @@
 //! with everything that it causes. What a method returns `Ok` for is on disk.
 
 mod alerts;
+mod api_tokens;
 mod deliveries;
 mod devices;
 mod exceptions;
@@ -18,6 +19,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 pub use alerts::{AlertFilter, AlertRecord, AlertStore, RecordedEvent};
+pub use api_tokens::ApiTokenStore;
 pub use deliveries::{DeliveryFilter, DeliveryStore};
 pub use devices::{
     Decide, DecideOutcome, DeviceStore, DeviceSummary, Enrolled, History, Seen, SightingInterval,
@@ -92,7 +94,15 @@ pub enum StoreError {
 /// Everything that the collector stores.
 #[async_trait]
 pub trait Store:
-    AlertStore + DeliveryStore + DeviceStore + ExceptionStore + PolicyStore + TokenStore + UnitStore + Debug
+    AlertStore
+    + ApiTokenStore
+    + DeliveryStore
+    + DeviceStore
+    + ExceptionStore
+    + PolicyStore
+    + TokenStore
+    + UnitStore
+    + Debug
 {
     /// Whether the store answers; for readiness.
     ///

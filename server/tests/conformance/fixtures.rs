@@ -251,13 +251,7 @@ pub fn change(name: &str, seconds: i64, ended: bool) -> SightingChange {
 }
 
 pub fn policy(comment: &str, seconds: i64) -> PolicyVersion {
-    PolicyVersion {
-        version: 0,
-        source: "schema = 1\n# bytes are kept: \u{e9}\r\n".to_owned(),
-        author: "ada".to_owned(),
-        comment: comment.to_owned(),
-        published_at: at(seconds),
-    }
+    PolicyVersion::at_once("schema = 1\n# bytes are kept: \u{e9}\r\n", "ada", comment, at(seconds))
 }
 
 /// A decision that leaves everything as it is.

@@ -1,6 +1,7 @@
 //! What every store must do, whatever it keeps its data in. Each implementation runs all of it.
 
 mod alerts;
+mod api_tokens;
 mod deciding;
 mod deliveries;
 mod devices;
@@ -8,6 +9,7 @@ mod enrolling;
 mod exceptions;
 pub mod fixtures;
 pub mod model;
+pub mod model_policies;
 mod model_units;
 mod policies;
 mod tokens;
@@ -40,6 +42,7 @@ fn behaviour<F: Future<Output = ()> + 'static>(
 pub fn all() -> Vec<(&'static str, Vec<Behaviour>)> {
     vec![
         ("alerts", alerts::all()),
+        ("API tokens", api_tokens::all()),
         ("deciding", deciding::all()),
         ("deliveries", deliveries::all()),
         ("devices", devices::all()),

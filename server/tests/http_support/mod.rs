@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use offchannel_server::clock::SettableClock;
 use offchannel_server::config::{Limits, TlsConfig};
+use offchannel_server::domain::published::Publication;
 use offchannel_server::domain::route::Routes;
 use offchannel_server::metrics::Metrics;
 use offchannel_server::service::{Service, TokenRequest};
@@ -114,9 +115,9 @@ impl Server {
         let options = OpenOptions { create: true, migrate: true, announce: false, now: at(0) };
         let store = SqliteStore::open(&folder.path().join("offchannel.db"), &options).unwrap();
         let key = SigningKey::from_seed(&[7; 32]).unwrap();
-        let service = Service::start(store, Arc::new(clock.clone()), key, Routes::new(channels, Vec::new()))
-            .await
-            .unwrap();
+        let routes = Routes::new(channels, Vec::new());
+        let service =
+            Service::start(store, Arc::new(clock.clone()), key, routes, Publication::Alone).await.unwrap();
         if let Some(policy) = policy {
             service.publish_policy(policy, "test", "", None).await.unwrap();
         }

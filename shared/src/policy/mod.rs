@@ -4,6 +4,8 @@
 //! `required` rules stand apart. Nothing about which app is good or bad is built in.
 
 mod bundle;
+pub mod diff;
+mod doubts;
 mod escalation;
 mod evaluate;
 mod notice;
@@ -22,7 +24,7 @@ pub use bundle::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, BundleError};
 pub use escalation::Step;
 pub use evaluate::{Breach, Evaluation, Exception, Judged, Subject, UNREVIEWED_RULE, evaluate};
 pub use notice::{LANGUAGES_MAX, NOTICE_MAX, Notice, Show, TITLE_MAX, Texts};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, check, parse};
 pub use problem::{Level, Problem, Problems};
 
 use crate::catalogue::{App, AppKind, Entry};

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::doubts::{Doubt, doubts};
 use super::escalation::read_steps;
 use super::notice::{NOTICE_MAX, Notice};
 use super::parse_notice::{read_notice, read_texts};
@@ -44,13 +45,25 @@ pub struct Parsed {
 /// # Errors
 /// Everything that is wrong with it, at least one error among it.
 pub fn parse(text: &str) -> Result<Parsed, Problems> {
+    read(text, None)
+}
+
+/// Reads a policy file that somebody wants to use now: as [`parse`], with warnings of dates that are past.
+///
+/// # Errors
+/// As [`parse`].
+pub fn check(text: &str, now: Timestamp) -> Result<Parsed, Problems> {
+    read(text, Some(now))
+}
+
+fn read(text: &str, now: Option<Timestamp>) -> Result<Parsed, Problems> {
     let mut report = Report::new(text);
     if text.len() > TEXT_MAX {
         report.error(0..0, "", format!("the file has {} bytes, at most {TEXT_MAX} are read", text.len()));
         return Err(Problems(report.problems));
     }
     let policy = match DeTable::parse(text) {
-        Ok(document) => read_policy(&mut report, &document),
+        Ok(document) => read_policy(&mut report, &document, now),
         Err(error) => {
             report.error(error.span().unwrap_or_default(), "", error.message());
             None
@@ -66,7 +79,11 @@ pub fn parse(text: &str) -> Result<Parsed, Problems> {
     }
 }
 
-fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Option<Policy> {
+fn read_policy(
+    report: &mut Report<'_>,
+    document: &Spanned<DeTable<'_>>,
+    now: Option<Timestamp>,
+) -> Option<Policy> {
     let mut keys = Keys::new(document.get_ref(), 0..0, "");
     read_schema(report, &mut keys);
     let name = read_name(report, &mut keys);
@@ -81,7 +98,7 @@ fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Opti
     let apps = read_apps(report, &mut keys);
     let catalogue = Catalogue::with_overlay(&apps).unwrap_or_default();
     let notice = read_notice(report, &mut keys);
-    let mut rules: Vec<Rule> = Vec::new();
+    let (mut rules, mut places): (Vec<Rule>, Vec<Places>) = (Vec::new(), Vec::new());
     for mut table in keys.tables(report, "rule") {
         let rule = read_rule(report, &mut table, &catalogue, &notice);
         if let Some(rule) = rule {
@@ -93,13 +110,20 @@ fn read_policy(report: &mut Report<'_>, document: &Spanned<DeTable<'_>>) -> Opti
                     format!("another rule has the id {:?} already", rule.id.as_str()),
                 );
             }
-            warn_about_apps(report, &mut table, &rules, &rule);
+            warn_of_the_past(report, &mut table, &rule, now);
             rules.push(rule);
+            places.push(Places::of(&mut table));
         }
         table.finish(report);
     }
     if rules.is_empty() && report.problems.is_empty() {
         report.warning(0..0, "rule", "the policy has no rules: every device complies with it");
+    }
+    // What is wrong is to be put right first: it would make for doubts of its own.
+    if report.problems.iter().all(|problem| problem.level == Level::Warning) {
+        for doubt in doubts(&rules, &catalogue) {
+            warn_of(report, &doubt, &places);
+        }
     }
     let escalation = read_steps(report, &mut keys, &rules);
     let exceptions = read_exceptions(report, &mut keys);
@@ -346,24 +370,45 @@ impl OwnApp {
     }
 }
 
-/// Names apps that stand in two rules, where the later one can have no effect or contradicts.
-fn warn_about_apps(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, before: &[Rule], rule: &Rule) {
-    let at = keys.take("apps").map_or(keys.at.clone(), Spanned::span);
-    for app in &rule.apps {
-        let earlier = before.iter().find(|other| other.apps.contains(app) && other.scope == rule.scope);
-        let Some(other) = earlier else { continue };
-        let message = match (other.verdict, rule.verdict) {
-            (Verdict::Required, Verdict::Prohibited) | (Verdict::Prohibited, Verdict::Required) => {
-                format!(
-                    "{:?} is both required and prohibited, see rule {:?}",
-                    app.as_str(),
-                    other.id.as_str()
-                )
-            }
-            (Verdict::Required, _) | (_, Verdict::Required) => continue,
-            _ => format!("{:?} is decided by rule {:?} already", app.as_str(), other.id.as_str()),
-        };
-        report.warning(at.clone(), keys.name("apps"), message);
+/// Where a rule stands, and the elements of its lists.
+struct Places {
+    /// `rule[2]`
+    name: String,
+    at: Range<usize>,
+    elements: BTreeMap<&'static str, Vec<Range<usize>>>,
+}
+
+impl Places {
+    fn of(keys: &mut Keys<'_, '_>) -> Self {
+        let elements = ["apps", "networks", "kinds", "alternatives"].into_iter().map(|key| {
+            let list = keys.take(key).and_then(|value| value.get_ref().as_array());
+            let spans = list.map(|list| list.iter().map(Spanned::span).collect());
+            (key, spans.unwrap_or_default())
+        });
+        let elements = elements.collect();
+        Self { name: keys.name("").trim_end_matches('.').to_owned(), at: keys.at.clone(), elements }
+    }
+}
+
+fn warn_of(report: &mut Report<'_>, doubt: &Doubt, places: &[Places]) {
+    let Some(rule) = doubt.rule.and_then(|rule| places.get(rule)) else {
+        report.warning(0..0, "rule", &doubt.message);
+        return;
+    };
+    let element = doubt.at.and_then(|(key, at)| Some((key, rule.elements.get(key)?.get(at)?.clone())));
+    match element {
+        Some((key, at)) => report.warning(at, format!("{}.{key}", rule.name), &doubt.message),
+        None => report.warning(rule.at.clone(), &rule.name, &doubt.message),
+    }
+}
+
+/// A date that is past when a policy is checked does nothing, and hints at a wrong year.
+fn warn_of_the_past(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, rule: &Rule, now: Option<Timestamp>) {
+    let Some((from, now)) = rule.effective_from.zip(now) else { return };
+    if from < now {
+        let at = keys.take("effective_from").map_or(keys.at.clone(), Spanned::span);
+        let message = format!("{from} is past: the rule is in force with the policy");
+        report.warning(at, keys.name("effective_from"), message);
     }
 }
 

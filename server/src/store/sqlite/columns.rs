@@ -81,6 +81,11 @@ where
     text.map(|text| T::try_from(text).map_err(|error| broken(index, Type::Text, error))).transpose()
 }
 
+/// A word in a column that this program does not know.
+pub(super) fn unknown_word(index: usize, word: &str) -> rusqlite::Error {
+    broken(index, Type::Text, UnknownWord(word.to_owned()))
+}
+
 /// One of a fixed list of words.
 pub(super) fn word<T: Copy>(
     row: &Row<'_>,

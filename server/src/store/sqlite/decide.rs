@@ -40,10 +40,10 @@ fn takes_a_key(c: &Connection, before: &Device, device: &Device) -> Result<bool,
 
 fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Failure> {
     let mut device = decision.device.clone();
-    let outdated = policies::newest(c)? > decision.policy_version
+    let outdated = policies::in_force(c)? > decision.policy_version
         || exceptions::newest(c)? > decision.exceptions_version;
     if outdated {
-        // Judged by a policy or exceptions that are not the newest any more: what made the device due still does.
+        // Judged by a policy or exceptions that are not in force any more: what made the device due still does.
         device.evaluate_at = device.evaluate_at.into_iter().chain(before.evaluate_at).min();
     }
     devices::update(c, before, &device)?;

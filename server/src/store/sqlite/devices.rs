@@ -68,7 +68,29 @@ pub(super) fn list(
         }
     };
     let sql = format!("{SELECT} WHERE d.id > ?1 AND {within} ORDER BY d.id LIMIT ?2");
-    let mut query = c.prepare_cached(&sql)?;
+    summaries(c, &sql, unit, after, limit)
+}
+
+/// As [`list`], of those that are not retired.
+pub(super) fn list_active(
+    c: &Connection,
+    after: Option<&DeviceId>,
+    limit: u32,
+) -> Result<Vec<DeviceSummary>, Failure> {
+    static ACTIVE: LazyLock<String> = LazyLock::new(|| {
+        format!("{SELECT} WHERE d.id > ?1 AND a.retired_at IS NULL AND ?3 IS NULL ORDER BY d.id LIMIT ?2")
+    });
+    summaries(c, &ACTIVE, None, after, limit)
+}
+
+fn summaries(
+    c: &Connection,
+    sql: &str,
+    unit: Option<&UnitId>,
+    after: Option<&DeviceId>,
+    limit: u32,
+) -> Result<Vec<DeviceSummary>, Failure> {
+    let mut query = c.prepare_cached(sql)?;
     // Every id comes after the empty text.
     let after = after.map_or("", DeviceId::as_str);
     let devices = query.query_map(params![after, limit, unit.map(UnitId::as_str)], device)?;

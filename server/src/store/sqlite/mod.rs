@@ -6,6 +6,7 @@
 
 mod alerts;
 mod announce;
+mod api_tokens;
 mod columns;
 mod decide;
 mod deliveries;
@@ -18,6 +19,7 @@ mod migrations;
 mod open;
 mod placements;
 mod policies;
+mod policy_drafts;
 mod readers;
 mod sightings;
 mod tokens;
@@ -30,23 +32,27 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId, ExceptionId, TokenId, UnitId};
+use offchannel_shared::ids::{
+    AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, ExceptionId, TokenId, UnitId,
+};
 use rusqlite::Connection;
 
 use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    AlertFilter, AlertRecord, AlertStore, Assign, ChangeException, Decide, DecideOutcome, DeliveryFilter,
-    DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, History, PlanRefused, PolicyStore,
-    RecordedEvent, Reorganise, Seen, Store, StoreError, TokenStore, UnitStore,
+    AlertFilter, AlertRecord, AlertStore, ApiTokenStore, Assign, ChangeException, Decide, DecideOutcome,
+    DeliveryFilter, DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, History,
+    PlanRefused, PolicyStore, RecordedEvent, Reorganise, Seen, Store, StoreError, TokenStore, UnitStore,
 };
 use crate::domain::alert::AlertEvent;
+use crate::domain::api_token::ApiToken;
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
 use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
 use crate::domain::placement::{DeviceKey, Placing};
+use crate::domain::policy_draft::Draft;
 use crate::domain::published::PolicyVersion;
 use crate::domain::token::{Presented, Token};
 use crate::domain::tree::Organisation;
@@ -295,6 +301,84 @@ impl PolicyStore for SqliteStore {
 
     async fn policies(&self) -> Result<Vec<PolicyVersion>, StoreError> {
         self.readers.read("list policies", policies::list).await
+    }
+
+    async fn publish_draft(
+        &self,
+        draft: &DraftId,
+        policy: PolicyVersion,
+        expected: Option<u64>,
+    ) -> Result<PolicyVersion, StoreError> {
+        let draft = draft.clone();
+        let publish = move |c: &Connection| policies::publish_draft(c, &draft, policy, expected);
+        self.writer.write("publish a policy", publish).await
+    }
+
+    async fn policy_in_force(&self) -> Result<Option<PolicyVersion>, StoreError> {
+        self.readers.read("read the policy in force", policies::load_in_force).await
+    }
+
+    async fn take_force(&self, now: Timestamp) -> Result<Option<PolicyVersion>, StoreError> {
+        // Nearly always there is nothing to write.
+        let waiting = move |c: &Connection| policies::waiting(c, now);
+        if self.readers.read("look for a policy whose time has come", waiting).await?.is_none() {
+            return Ok(None);
+        }
+        self.writer.write("put a policy in force", move |c| policies::take_force(c, now)).await
+    }
+
+    async fn cancel_policy(
+        &self,
+        version: u64,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(PolicyVersion, bool), StoreError> {
+        let by = by.to_owned();
+        self.writer.write("cancel a policy", move |c| policies::cancel(c, version, &by, now)).await
+    }
+
+    async fn save_draft(&self, draft: Draft) -> Result<(), StoreError> {
+        self.writer.write("save a draft", move |c| policy_drafts::save(c, &draft)).await
+    }
+
+    async fn drafts(&self) -> Result<Vec<Draft>, StoreError> {
+        self.readers.read("list drafts", policy_drafts::list).await
+    }
+
+    async fn draft(&self, id: &DraftId) -> Result<Option<Draft>, StoreError> {
+        let id = id.clone();
+        self.readers.read("read a draft", move |c| policy_drafts::load(c, &id)).await
+    }
+
+    async fn delete_draft(&self, id: &DraftId) -> Result<Draft, StoreError> {
+        let id = id.clone();
+        self.writer.write("delete a draft", move |c| policy_drafts::delete(c, &id)).await
+    }
+
+    async fn cases(&self, after: Option<&DeviceId>, limit: u32) -> Result<Vec<Case>, StoreError> {
+        let after = after.cloned();
+        self.readers.read("read devices", move |c| policies::cases(c, after.as_ref(), limit)).await
+    }
+}
+
+#[async_trait]
+impl ApiTokenStore for SqliteStore {
+    async fn create_api_token(&self, token: ApiToken) -> Result<(), StoreError> {
+        self.writer.write("store an API token", move |c| api_tokens::create(c, &token)).await
+    }
+
+    async fn api_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
+        self.readers.read("list API tokens", api_tokens::list).await
+    }
+
+    async fn api_token(&self, id: &ApiTokenId) -> Result<Option<ApiToken>, StoreError> {
+        let id = id.clone();
+        self.readers.read("read an API token", move |c| api_tokens::load(c, &id)).await
+    }
+
+    async fn revoke_api_token(&self, id: &ApiTokenId, now: Timestamp) -> Result<ApiToken, StoreError> {
+        let id = id.clone();
+        self.writer.write("revoke an API token", move |c| api_tokens::revoke(c, &id, now)).await
     }
 }
 
