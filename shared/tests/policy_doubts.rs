@@ -1,5 +1,7 @@
 //! What is said of rules that never decide and of rules that contradict: never wrongly, and not too rarely.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use jiff::Timestamp;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{Ownership, Placement, Platform};
@@ -183,8 +185,11 @@ fn rules() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(one, 1..5)
 }
 
+/// How a policy judges one device.
+type Judge<'a> = dyn Fn(&Policy) -> Vec<String> + 'a;
+
 /// Every device with one app of one grade, at every time that makes a difference, with what is judged of it.
-fn judged(policy: &Policy, one: &mut dyn FnMut(&str, &dyn Fn(&Policy) -> Vec<String>)) {
+fn judged(policy: &Policy, one: &mut dyn FnMut(&str, &Judge<'_>)) {
     let catalogue = Catalogue::built_in();
     let others = ["zapzap", "element"];
     for platform in Platform::ALL {

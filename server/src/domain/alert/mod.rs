@@ -1,7 +1,7 @@
 //! Alerts: the cases that the security team works on. One for each device, kind, rule and app.
 //!
 //! An alert opens when a condition holds, resolves when it does not, and reopens by itself when it
-//! holds again; it counts how often. [`life`] is what the facts and time do to an alert, [`acts`] what people do.
+//! holds again; it counts how often. `life` is what the facts and time do to an alert, `acts` what people do.
 
 mod acts;
 mod life;
