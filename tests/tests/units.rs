@@ -28,7 +28,7 @@ where = { label = ["kiosk", "lab"] }
 /// `head-office` with `finance` and `legal`.
 fn organised(site: &Site) {
     for arguments in [
-        &["unit", "add", "head-office"][..],
+        &["unit", "add", "head-office", "--owner", "Ada Doe", "--owner-email", "ada@example.org"][..],
         &["unit", "add", "finance", "--parent", "head-office"],
         &["unit", "add", "legal", "--parent", "head-office"],
     ] {
@@ -68,6 +68,10 @@ fn devices_follow_their_unit_and_their_labels_to_other_rules() {
     let opened = site.receiver.wait_for("alert.opened", "telegram");
     assert_eq!(opened.data["rule"]["id"], "no-telegram-in-legal", "{:#}", opened.data);
     assert_eq!(opened.data["device"]["unit"], "finance", "{:#}", opened.data);
+    // Whoever answers for the nearest unit above that has somebody.
+    let unit = &opened.data["unit"];
+    assert_eq!((&unit["id"], &unit["owner"]), (&"finance".into(), &"Ada Doe".into()), "{unit:#}");
+    assert_eq!(unit["owner_email"], "ada@example.org", "{unit:#}");
     assert_eq!(reported(&site), ["telegram"]);
     let bundle = || fs::read_to_string(agent.state_dir().join("policy.json")).expect("the agent's policy");
     let before = bundle();

@@ -21,6 +21,7 @@ use super::exception::InForceExceptions;
 use super::published::InForce;
 use super::reconcile::Reconciler;
 use super::route::Routes;
+use super::tree::Tree;
 
 /// What is told when an epoch that had ended comes back.
 const TURNS: &str = "the agent's state of before came back: two machines report turn by turn with one key";
@@ -84,6 +85,8 @@ pub enum Refusal {
 pub struct Context<'a> {
     /// The policy in force.
     pub in_force: &'a InForce,
+    /// The units, for who answers for them.
+    pub units: &'a Tree,
     /// What is accepted for a time.
     pub exceptions: &'a InForceExceptions,
     /// The channels that are told of changes of alerts.

@@ -1,15 +1,15 @@
 //! What is told of a change of an alert, whatever the channel.
 
-use offchannel_shared::ids::AppId;
+use offchannel_shared::ids::{AppId, UnitId};
 use offchannel_shared::inventory::Inventory;
 
 use super::alert::{Alert, AlertEvent};
 use super::delivery::{
     EVIDENCE_MAX, Evidence, Notification, NotifiedAlert, NotifiedApp, NotifiedDevice, NotifiedEscalation,
-    NotifiedRule,
+    NotifiedRule, NotifiedUnit,
 };
 use super::device::Device;
-use super::published::InForce;
+use super::ingest::Context;
 use super::trouble::troubles;
 
 /// The notification of what just happened to an alert.
@@ -18,8 +18,9 @@ pub(super) fn notification(
     alert: &Alert,
     device: &Device,
     present: &Inventory,
-    in_force: &InForce,
+    context: &Context<'_>,
 ) -> Notification {
+    let in_force = context.in_force;
     let concerns = |app: &AppId| alert.app.as_ref() == Some(app);
     // What no entry lists is called what it calls itself.
     let own_name = |id: &str| present.unlisted.iter().find(|u| u.app.as_str() == id)?.name.clone();
@@ -64,7 +65,7 @@ pub(super) fn notification(
             platform: device.facts.platform.to_string(),
             unit: device.placement.units.first().map(ToString::to_string),
         }),
-        unit: None,
+        unit: device.placement.units.first().map(|id| unit(id, device, context)),
         escalation: event.step.as_ref().map(|step| NotifiedEscalation {
             step: step.to_string(),
             to: event.text.clone().unwrap_or_default(),
@@ -84,5 +85,17 @@ pub(super) fn notification(
         evidence,
         troubles: troubles(present, alert.kind, EVIDENCE_MAX),
         test: false,
+    }
+}
+
+/// The unit that a device is in, with whoever answers for it, as things are now.
+fn unit(id: &UnitId, device: &Device, context: &Context<'_>) -> NotifiedUnit {
+    let name = context.units.get(id).map_or_else(|| id.to_string(), |unit| unit.name.clone());
+    let owner = context.units.owner(&device.placement.units).and_then(|unit| unit.owner.as_ref());
+    NotifiedUnit {
+        id: id.to_string(),
+        name,
+        owner: owner.map(|owner| owner.name.clone()),
+        owner_email: owner.and_then(|owner| owner.email.clone()),
     }
 }

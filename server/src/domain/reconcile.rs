@@ -373,8 +373,7 @@ impl<'a> Reconciler<'a> {
         self.touched_alerts.insert(alert.id.clone());
         let told = self.context.routes.of(&event, alert, &self.device, self.context.now);
         for (channel, due_at) in told {
-            let notification =
-                notification(&event, alert, &self.device, &self.present, self.context.in_force);
+            let notification = notification(&event, alert, &self.device, &self.present, self.context);
             self.deliveries.push(Delivery {
                 id: ids.delivery(),
                 channel,

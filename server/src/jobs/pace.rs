@@ -79,7 +79,7 @@ mod tests {
         pace.turn().await.give_back();
         pace.turn().await;
         assert_eq!(start.elapsed().as_millis(), 3_300);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_secs(60)).await;
         pace.turn().await;
         assert_eq!(start.elapsed().as_millis(), 63_300);
         pace.turn().await;

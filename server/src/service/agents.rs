@@ -247,13 +247,20 @@ impl Service {
     ) -> Result<Option<Box<Decision>>, ServiceError> {
         let in_force = self.in_force()?;
         let (routes, exceptions) = (Arc::clone(&self.0.routes), self.exceptions_in_force());
+        let units = self.tree();
         let seed = random::bytes::<32>()?;
         let now: Timestamp = self.now();
         let serving_since = self.0.started_at;
         let judge: Box<Judge> = Box::new(judge);
         let decide = Decide(Arc::new(move |case| {
-            let context =
-                Context { in_force: &in_force, exceptions: &exceptions, routes: &routes, now, serving_since };
+            let context = Context {
+                in_force: &in_force,
+                units: &units,
+                exceptions: &exceptions,
+                routes: &routes,
+                now,
+                serving_since,
+            };
             judge(case, &context, &mut DerivedIds::new(seed))
         }));
         let outcome = self.0.store.decide(id, decide).await;

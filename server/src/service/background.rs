@@ -31,6 +31,7 @@ impl Service {
         if !due.is_empty() {
             // As with the policy.
             self.load_exceptions().await?;
+            self.load_tree().await?;
             self.flush_seen().await?;
         }
         let (mut judged, mut failed) = (0, None);
@@ -108,6 +109,7 @@ impl Service {
             self.0.devices.clear();
             self.load_policy().await?;
             self.load_exceptions().await?;
+            self.load_tree().await?;
             *outdated = false;
             self.nudge();
         }

@@ -48,6 +48,7 @@ use crate::domain::policy_draft::ApprovalError;
 use crate::domain::published::{InForce, Publication};
 use crate::domain::route::Routes;
 use crate::domain::token::TokenError;
+use crate::domain::tree::Tree;
 use crate::random::RandomError;
 use crate::store::{PlanRefused, Store, StoreError};
 
@@ -124,6 +125,7 @@ struct Inner {
     publication: Publication,
     in_force: RwLock<Option<Arc<InForce>>>,
     exceptions: RwLock<Arc<InForceExceptions>>,
+    units: RwLock<Arc<Tree>>,
     devices: cache::DeviceCache,
     bundles: cache::BundleCache,
     seen: cache::SeenDevices,
@@ -159,6 +161,7 @@ impl Service {
             publication,
             in_force: RwLock::new(None),
             exceptions: RwLock::default(),
+            units: RwLock::default(),
             devices: cache::DeviceCache::default(),
             bundles: cache::BundleCache::default(),
             seen: cache::SeenDevices::default(),
@@ -170,6 +173,7 @@ impl Service {
         }));
         service.load_policy().await?;
         service.load_exceptions().await?;
+        service.load_tree().await?;
         Ok(service)
     }
 

@@ -1,6 +1,6 @@
 //! The organisation: units, who answers for them, and files that describe them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use offchannel_shared::ids::UnitId;
 use offchannel_shared::label::Label;
@@ -148,6 +148,7 @@ impl Service {
         let before = self.0.store.reorganise(Reorganise(change.clone()), self.now()).await?;
         let before = before.map_err(ServiceError::Plan)?;
         let after = change(&before).map_err(ServiceError::Plan)?;
+        self.load_tree().await?;
         self.moved();
         let changes = unit_import::changes(&before.tree, &after.tree);
         let count = |kind| changes.iter().filter(|change| change.kind == kind).count();
@@ -160,6 +161,17 @@ impl Service {
             "the units were changed"
         );
         Ok(changes)
+    }
+
+    /// The units as they were last read, for what is told of alerts.
+    pub(super) fn tree(&self) -> Arc<Tree> {
+        Arc::clone(&self.0.units.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn load_tree(&self) -> Result<(), ServiceError> {
+        let read = Arc::new(self.units().await?);
+        *self.0.units.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
     }
 
     /// Devices may belong elsewhere from now on, and some of them are due.

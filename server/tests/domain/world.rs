@@ -10,6 +10,7 @@ use offchannel_server::domain::exception::InForceExceptions;
 use offchannel_server::domain::ingest::{self, Context, Refusal};
 use offchannel_server::domain::published::InForce;
 use offchannel_server::domain::route::Routes;
+use offchannel_server::domain::tree::Tree;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{DeviceFacts, Placement, Platform};
 use offchannel_shared::digest::Digest;
@@ -57,6 +58,7 @@ pub struct World {
     pub in_force: InForce,
     pub routes: Routes,
     pub exceptions: InForceExceptions,
+    pub units: Tree,
     pub case: Case,
     ids: Ids,
     pub revision: u64,
@@ -122,6 +124,7 @@ impl World {
                 catalogue: Catalogue::built_in(),
             },
             exceptions: InForceExceptions::default(),
+            units: Tree::default(),
             routes: Routes::new(&[ChannelName::new("siem").unwrap()], Vec::new()),
             case: Case { device, findings: Vec::new(), alerts: Vec::new() },
             ids: Ids(0),
@@ -160,6 +163,7 @@ impl World {
     ) -> Result<Option<Decision>, Refusal> {
         let context = Context {
             in_force: &self.in_force,
+            units: &self.units,
             exceptions: &self.exceptions,
             routes: &self.routes,
             now: at(minute),
