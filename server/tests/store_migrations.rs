@@ -5,21 +5,25 @@
 #[expect(dead_code, reason = "the behaviours run in store_conformance")]
 mod conformance;
 
-use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use offchannel_server::domain::alert::{AlertState, Cause};
 use offchannel_server::domain::placement::PlacedBy;
-use offchannel_server::store::Store;
 use offchannel_server::store::sqlite::{OpenOptions, SqliteStore};
-use offchannel_shared::ids::{DeviceId, TokenId};
+use offchannel_server::store::{DeliveryFilter, Store};
+use offchannel_shared::digest::hex;
+use offchannel_shared::ids::{AlertId, DeviceId, TokenId};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 
 use self::conformance::fixtures::{at, id};
 
 const SCHEMA: &str = include_str!("../migrations/sqlite/schema.txt");
+
+/// What the first version could hold: a token, a device in a unit, three alerts, one of them resolved, a delivery.
+const FIRST: &str = include_str!("fixtures/first-version.sql");
 
 /// What every database of ours begins with.
 const NOTES: &str = "PRAGMA application_id = 1330004808;
@@ -39,26 +43,35 @@ fn schema(path: &Path) -> String {
     parts.into_iter().map(|sql| sql + ";\n").collect()
 }
 
-/// A database as the program left it whose last step was `last`, e.g. `0002_key_rotation`.
-fn left_at(path: &Path, last: &str) -> Connection {
+/// The steps of the schema, in order.
+fn steps() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     let mut steps: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     steps.retain(|step| step.extension().is_some_and(|extension| extension == "sql"));
     steps.sort();
+    steps
+}
+
+/// A database as the program left it whose last step was `last`, e.g. `0002_key_rotation`.
+fn left_at(path: &Path, last: &str) -> Connection {
+    left_with(path, last, "")
+}
+
+/// As [`left_at`], with what `first` put into it when there was only the first step.
+fn left_with(path: &Path, last: &str, first: &str) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(NOTES).unwrap();
-    for (version, step) in (1..).zip(steps) {
+    for (version, step) in (1..).zip(steps()) {
         let sql = fs::read_to_string(&step).unwrap();
         connection.execute_batch(&sql).unwrap();
-        let checksum =
-            digest(&SHA256, sql.as_bytes()).as_ref().iter().fold(String::new(), |mut text, byte| {
-                write!(text, "{byte:02x}").unwrap();
-                text
-            });
+        let checksum = hex(digest(&SHA256, sql.as_bytes()).as_ref());
         let stem = step.file_stem().unwrap().to_str().unwrap();
         let name = stem.split_once('_').unwrap().1;
         let note = "INSERT INTO schema_migrations VALUES (?1, ?2, 0, ?3)";
         connection.execute(note, params![version, name, checksum]).unwrap();
+        if version == 1 {
+            connection.execute_batch(first).unwrap();
+        }
         if stem == last {
             return connection;
         }
@@ -153,4 +166,34 @@ async fn a_database_from_before_keys_were_replaced_is_brought_up_to_date() {
     assert_eq!((&device.replaced_key, device.key_since()), (&None, device.enrolled_at));
     store.close().await.unwrap();
     assert_eq!(schema(&path), SCHEMA, "the steps give the same schema one by one");
+}
+
+#[tokio::test]
+async fn a_database_of_every_earlier_version_is_brought_up_to_date_with_what_is_in_it() {
+    for last in steps() {
+        let last = last.file_stem().unwrap().to_str().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("offchannel.db");
+        left_with(&path, last, FIRST).close().unwrap();
+        let store = open(&path);
+        let id = DeviceId::from_random([0; 16]);
+        let case = store.case(&id).await.unwrap().unwrap();
+        assert_eq!(case.device.facts.hostname, "sam-laptop", "{last}");
+        assert_eq!(case.device.placement.units[0].as_str(), "sales", "{last}");
+        assert_eq!(case.device.key_since(), case.device.enrolled_at, "{last}");
+        let holds = |number: u8| {
+            let id = AlertId::from_random([number; 16]);
+            let alert = case.alerts.iter().find(|alert| alert.id == id).unwrap();
+            (alert.state, alert.holds, alert.cause, alert.active_since == alert.changed_at)
+        };
+        assert_eq!(holds(1), (AlertState::Open, true, None, true), "{last}");
+        assert_eq!(holds(2), (AlertState::Resolved, false, Some(Cause::Removed), true), "{last}");
+        assert_eq!(holds(3), (AlertState::Open, false, None, true), "{last}: a copied device");
+        let (_, events) = store.alert(&AlertId::from_random([1; 16])).await.unwrap().unwrap();
+        assert_eq!(events.len(), 1, "{last}");
+        let deliveries = store.deliveries(DeliveryFilter::default()).await.unwrap();
+        assert_eq!(deliveries.len(), 1, "{last}");
+        assert_eq!(deliveries[0].notification.actor, "collector", "{last}");
+        store.close().await.unwrap();
+    }
 }

@@ -4,13 +4,12 @@ use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use offchannel_shared::ids::DraftId;
 use offchannel_shared::policy::Problem;
 use serde::Serialize;
 
 use super::output::{Format, Table, counted, instant, json};
-use super::policy_life::{self, DraftCommand, RepublishArgs};
+use super::policy_life::{self, DraftCommand, Publishing, RepublishArgs};
 use super::policy_whatif::{self, WhatIfArgs};
 use super::view::{PolicyVersionJson, SCHEMA};
 use super::{CliError, EXIT_FAILED, EXIT_OK};
@@ -103,21 +102,8 @@ pub(super) struct PublishArgs {
     /// A draft instead; it is a draft no more then.
     #[arg(long, value_name = "ID")]
     draft: Option<DraftId>,
-    /// Who publishes it.
-    #[arg(long)]
-    author: String,
-    /// Why it is published.
-    #[arg(long, default_value = "")]
-    comment: String,
-    /// Publish only if this is the newest version now that was not cancelled (0: if there is none).
-    #[arg(long, value_name = "VERSION")]
-    if_version: Option<u64>,
-    /// When it takes force, such as 2026-12-01T09:00:00Z. At once if not given.
-    #[arg(long, value_name = "TIME")]
-    effective_from: Option<Timestamp>,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    publishing: Publishing,
 }
 
 #[derive(Debug, Serialize)]
@@ -203,14 +189,14 @@ async fn publish(args: PublishArgs, app: &App, out: &mut dyn Write) -> Result<u8
     let (source, what) = source(args.file.as_deref(), args.draft.as_ref(), app).await?;
     let request = PublishRequest {
         source,
-        words: Words { author: args.author, comment: args.comment },
-        expected: args.if_version,
-        effective_from: args.effective_from,
+        words: Words { author: args.publishing.author, comment: args.publishing.comment },
+        expected: args.publishing.if_version,
+        effective_from: args.publishing.effective_from,
         draft: args.draft,
     };
     match (app.service.publish(request).await, args.file) {
         (Err(ServiceError::Policy(problems)), Some(path)) => Err(CliError::PolicyFile { path, problems }),
-        (published, _) => print_published(&published?, &what, args.format, out),
+        (published, _) => print_published(&published?, &what, args.publishing.format, out),
     }
 }
 

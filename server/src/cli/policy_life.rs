@@ -64,25 +64,32 @@ pub(super) struct SaveArgs {
     format: Format,
 }
 
+/// By whom, why and from when on something is published.
+#[derive(Debug, Args)]
+pub(super) struct Publishing {
+    /// Who publishes it.
+    #[arg(long)]
+    pub(super) author: String,
+    /// Why it is published.
+    #[arg(long, default_value = "")]
+    pub(super) comment: String,
+    /// Publish only if this is the newest version now that was not cancelled (0: if there is none).
+    #[arg(long, value_name = "VERSION")]
+    pub(super) if_version: Option<u64>,
+    /// When it takes force, such as 2026-12-01T09:00:00Z. At once if not given.
+    #[arg(long, value_name = "TIME")]
+    pub(super) effective_from: Option<Timestamp>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct RepublishArgs {
     /// The version.
     version: u64,
-    /// Who publishes it.
-    #[arg(long)]
-    author: String,
-    /// Why it is published.
-    #[arg(long, default_value = "")]
-    comment: String,
-    /// Publish only if this is the newest version now that was not cancelled.
-    #[arg(long, value_name = "VERSION")]
-    if_version: Option<u64>,
-    /// When it takes force, such as 2026-12-01T09:00:00Z. At once if not given.
-    #[arg(long, value_name = "TIME")]
-    effective_from: Option<Timestamp>,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    publishing: Publishing,
 }
 
 /// A draft or proposal.
@@ -210,10 +217,11 @@ async fn list(format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliE
 }
 
 pub(super) async fn republish(args: RepublishArgs, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
-    let words = Words { author: args.author, comment: args.comment };
-    let published =
-        app.service.republish_policy(args.version, words, args.if_version, args.effective_from).await?;
-    print_published(&published, &format!("version {}", args.version), args.format, out)
+    let RepublishArgs { version, publishing } = args;
+    let Publishing { author, comment, if_version, effective_from, format } = publishing;
+    let words = Words { author, comment };
+    let published = app.service.republish_policy(version, words, if_version, effective_from).await?;
+    print_published(&published, &format!("version {version}"), format, out)
 }
 
 pub(super) async fn cancel(

@@ -101,55 +101,16 @@ fn cut(value: &mut Value, most: usize) {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use offchannel_shared::ids::AlertId;
-    use offchannel_shared::policy::Severity;
-
     use super::*;
-    use crate::domain::alert::{AlertKind, AlertState};
-    use crate::domain::delivery::{Evidence, NotifiedAlert, NotifiedApp, NotifiedDevice};
+    use crate::channels::samples;
 
     fn notification(hostname: &str, evidence: usize, version: &str) -> Notification {
-        let at = Timestamp::from_second(1_772_618_400).unwrap();
-        Notification {
-            action: AlertAction::Reopened,
-            at,
-            actor: "collector".to_owned(),
-            note: None,
-            alert: NotifiedAlert {
-                id: AlertId::from_random([1; 16]),
-                kind: AlertKind::ProhibitedApp,
-                severity: Severity::High,
-                state: AlertState::Open,
-                opened_at: at,
-                cause: None,
-                reopened: 1,
-                assignee: None,
-                snoozed_until: None,
-            },
-            device: Some(NotifiedDevice {
-                id: "dev_1".to_owned(),
-                hostname: hostname.to_owned(),
-                platform: "linux".to_owned(),
-                unit: None,
-            }),
-            app: Some(NotifiedApp { id: "telegram".to_owned(), name: "Telegram".to_owned() }),
-            rule: None,
-            unit: None,
-            escalation: None,
-            evidence: vec![
-                Evidence {
-                    source: "dpkg".to_owned(),
-                    identifier: "telegram-desktop".to_owned(),
-                    version: Some(version.to_owned()),
-                    scope: "system".to_owned(),
-                    grade: "installed".to_owned(),
-                };
-                evidence
-            ],
-            troubles: Vec::new(),
-            test: false,
-        }
+        let mut notification = samples::prohibited(hostname, "Telegram");
+        notification.action = AlertAction::Reopened;
+        let mut place = notification.evidence.remove(0);
+        place.version = Some(version.to_owned());
+        notification.evidence = vec![place; evidence];
+        notification
     }
 
     fn read(notification: &Notification) -> Value {
