@@ -8,6 +8,7 @@ use super::alert::{Alert, AlertEvent};
 use super::delivery::Delivery;
 use super::device::Device;
 use super::finding::Finding;
+use super::ledger::Breach;
 
 /// What is known of a device when a decision is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,8 @@ pub struct Decision {
     pub alerts: Vec<Alert>,
     /// History entries of alerts.
     pub events: Vec<AlertEvent>,
+    /// Which of them are breaches, for the ledger.
+    pub breaches: Vec<Breach>,
     /// Sightings that started or ended.
     pub sightings: Vec<SightingChange>,
     /// Notifications to be delivered.

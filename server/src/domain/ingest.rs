@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
-use offchannel_shared::ids::AlertId;
+use offchannel_shared::ids::{AlertId, StepId};
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
 use offchannel_shared::wire::{
     GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX,
@@ -18,6 +18,7 @@ use super::alert::{Act, ActError, AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
 use super::exception::InForceExceptions;
+use super::ledger::Breach;
 use super::published::InForce;
 use super::reconcile::Reconciler;
 use super::route::Routes;
@@ -263,12 +264,34 @@ pub fn act(
     let due = case.device.evaluate_at;
     let mut work = Reconciler::new(case, context);
     work.act(alert, act, by, text, ids)?;
+    Ok(unjudged(work, due))
+}
+
+/// Carries an alert to others because it is not the first of somebody; `None` if it is not the case any more that
+/// opened with this breach, or was carried before.
+///
+/// # Errors
+/// None; the signature is that of all decisions.
+pub fn repeated(
+    case: Case,
+    breach: &Breach,
+    (step, why): (&StepId, &str),
+    context: &Context<'_>,
+    ids: &mut dyn NewIds,
+) -> Result<Option<Decision>, Refusal> {
+    let due = case.device.evaluate_at;
+    let mut work = Reconciler::new(case, context);
+    work.repeated(breach, step, why, ids);
+    Ok(unjudged(work, due))
+}
+
+/// What has changed, if anything, where nothing was judged: what else made the device due still does.
+fn unjudged(work: Reconciler<'_>, due: Option<Timestamp>) -> Option<Decision> {
     let mut decision = work.finish();
-    // Nothing was judged: what else made the device due still does.
     if decision.device.retired_at.is_none() {
         decision.device.evaluate_at = decision.device.evaluate_at.into_iter().chain(due).min();
     }
-    Ok((!decision.events.is_empty()).then_some(decision))
+    (!decision.events.is_empty()).then_some(decision)
 }
 
 /// What the device says of itself. A machine whose id cannot be read is no other than before; what it once was stays

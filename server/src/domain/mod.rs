@@ -9,6 +9,7 @@ pub mod device_import;
 pub mod exception;
 pub mod finding;
 pub mod ingest;
+pub mod ledger;
 mod notify;
 pub mod placement;
 pub mod policy_draft;

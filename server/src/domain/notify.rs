@@ -47,7 +47,8 @@ pub(super) fn notification(
         action: event.action,
         at: event.at,
         actor: event.actor.clone(),
-        note: event.text.clone(),
+        // To whom it was carried stands elsewhere.
+        note: if event.step.is_some() { event.why.clone() } else { event.text.clone() },
         alert: NotifiedAlert {
             id: alert.id.clone(),
             kind: alert.kind,

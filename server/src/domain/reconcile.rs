@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId};
+use offchannel_shared::ids::{AlertId, AppId, FindingId, RuleId, StepId};
 use offchannel_shared::inventory::Inventory;
-use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject};
+use offchannel_shared::policy::{self, Evaluation, Judged, Severity, Subject, When};
 use offchannel_shared::span::Span;
 use offchannel_shared::wire::GoodbyeReason;
 
@@ -15,6 +15,7 @@ use super::delivery::{Delivery, DeliveryState};
 use super::device::Device;
 use super::finding::{Finding, FindingKind};
 use super::ingest::{Context, sighting_changes};
+use super::ledger::Breach;
 use super::notify::notification;
 use super::trouble;
 
@@ -53,6 +54,7 @@ pub(super) struct Reconciler<'a> {
     touched_findings: BTreeSet<FindingId>,
     touched_alerts: BTreeSet<AlertId>,
     events: Vec<AlertEvent>,
+    breaches: Vec<Breach>,
     changes: Vec<SightingChange>,
     deliveries: Vec<Delivery>,
 }
@@ -71,6 +73,7 @@ impl<'a> Reconciler<'a> {
             touched_findings: BTreeSet::new(),
             touched_alerts: BTreeSet::new(),
             events: Vec::new(),
+            breaches: Vec::new(),
             changes: Vec::new(),
             deliveries: Vec::new(),
         }
@@ -155,6 +158,19 @@ impl<'a> Reconciler<'a> {
         Ok(())
     }
 
+    /// Carries an alert to others because it is not the first, if it is still the case that opened then.
+    pub(super) fn repeated(&mut self, breach: &Breach, step: &StepId, why: &str, ids: &mut dyn NewIds) {
+        let now = self.context.now;
+        let Some(step) = self.context.in_force.policy.escalation.iter().find(|known| known.id == *step)
+        else {
+            return;
+        };
+        let found = self.alerts.iter_mut().find(|(_, alert)| alert.id == breach.alert);
+        let Some((key, alert)) = found.filter(|(_, alert)| alert.active_since == breach.at) else { return };
+        let (key, event) = (key.clone(), alert.escalate(step, why.to_owned(), now));
+        self.tell(&key, event, ids);
+    }
+
     /// What time alone does to alerts: what was put off opens again, what is too old is carried to others.
     fn pass_time(&mut self, at: Timestamp, ids: &mut dyn NewIds) {
         let context = self.context;
@@ -164,8 +180,11 @@ impl<'a> Reconciler<'a> {
             self.tell(&key, woken, ids);
             for step in &context.in_force.policy.escalation {
                 let Some(alert) = self.alerts.get_mut(&key) else { continue };
-                let due = alert.escalates_at(step).is_some_and(|due| due <= at);
-                let event = if due { alert.escalate(&step.id, step.to.as_str(), at) } else { None };
+                let When::Age { after, .. } = step.when else { continue };
+                if alert.escalates_at(step).is_none_or(|due| due > at) {
+                    continue;
+                }
+                let event = alert.escalate(step, format!("still there {after} after it opened"), at);
                 self.tell(&key, event, ids);
             }
         }
@@ -228,6 +247,7 @@ impl<'a> Reconciler<'a> {
             findings,
             alerts,
             events: self.events,
+            breaches: self.breaches,
             sightings: self.changes,
             deliveries: self.deliveries,
         }
@@ -371,6 +391,7 @@ impl<'a> Reconciler<'a> {
     fn tell(&mut self, key: &Key, event: Option<AlertEvent>, ids: &mut dyn NewIds) {
         let (Some(event), Some(alert)) = (event, self.alerts.get(key)) else { return };
         self.touched_alerts.insert(alert.id.clone());
+        self.breaches.extend(Breach::of(&event, alert, &self.device));
         let told = self.context.routes.of(&event, alert, &self.device, self.context.now);
         for (channel, due_at) in told {
             let notification = notification(&event, alert, &self.device, &self.present, self.context);

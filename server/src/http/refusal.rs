@@ -165,6 +165,7 @@ impl From<ServiceError> for Refusal {
                 Self::new(status, code, refusal.to_string())
             }
             ServiceError::Exception(error) => Self::malformed(error.to_string()),
+            ServiceError::Ruling(error) => Self::malformed(error.to_string()),
             ServiceError::Token(token) => {
                 Self::new(StatusCode::FORBIDDEN, codes::TOKEN_REFUSED, token.to_string())
             }

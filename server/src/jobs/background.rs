@@ -12,6 +12,8 @@ use crate::service::Service;
 const EVALUATE_EVERY: Duration = Duration::from_secs(1);
 /// Most devices that are judged before others get their turn.
 const EVALUATE_BATCH: u32 = 500;
+/// How often the ledger is looked at without anything having changed here: another collector may write to it.
+const FOLLOW_EVERY: Duration = Duration::from_secs(5);
 /// How often it is written when devices were heard of: what a crash may lose of it.
 const FLUSH_EVERY: Duration = Duration::from_secs(15);
 /// How often it is looked whether another process changed something.
@@ -24,6 +26,10 @@ pub(super) struct Evaluate(pub(super) Service);
 /// Puts policies in force whose time has come.
 #[derive(Debug)]
 pub(super) struct TakeForce(pub(super) Service);
+
+/// Takes the steps that the policy has for repetition.
+#[derive(Debug)]
+pub(super) struct FollowLedger(pub(super) Service);
 
 /// Writes when devices were heard of.
 #[derive(Debug)]
@@ -62,6 +68,22 @@ impl Job for TakeForce {
     async fn run(&self) -> Result<Next, Failure> {
         self.0.take_force().await?;
         Ok(Next::After(EVALUATE_EVERY))
+    }
+}
+
+#[async_trait]
+impl Job for FollowLedger {
+    fn name(&self) -> String {
+        "follow-ledger".to_owned()
+    }
+
+    fn wakes_on_change(&self) -> bool {
+        true
+    }
+
+    async fn run(&self) -> Result<Next, Failure> {
+        let more = self.0.follow_ledger().await?;
+        Ok(if more { Next::Now } else { Next::After(FOLLOW_EVERY) })
     }
 }
 

@@ -9,6 +9,7 @@ mod background;
 mod cache;
 mod devices;
 mod exceptions;
+mod ledger;
 mod placement;
 mod policies;
 mod policy_life;
@@ -44,6 +45,7 @@ use crate::clock::Clock;
 use crate::domain::api_token::ApiTokenError;
 use crate::domain::exception::{ExceptionError, InForceExceptions};
 use crate::domain::ingest::Refusal;
+use crate::domain::ledger::RulingError;
 use crate::domain::policy_draft::ApprovalError;
 use crate::domain::published::{InForce, Publication};
 use crate::domain::route::Routes;
@@ -62,6 +64,9 @@ pub enum ServiceError {
     /// What is wanted of an exception makes no sense.
     #[error(transparent)]
     Exception(#[from] ExceptionError),
+    /// A decision about breaches says too little.
+    #[error(transparent)]
+    Ruling(#[from] RulingError),
     /// The enrolment token may not be used.
     #[error("the enrolment is refused")]
     Token(#[source] TokenError),
@@ -133,6 +138,8 @@ struct Inner {
     /// Whether another process has changed something that was not read yet. Held while it is read, so that whoever
     /// asks meanwhile waits for it.
     outdated: Mutex<bool>,
+    /// How far the ledger was followed. Held for no longer than it takes to read or write it.
+    followed: std::sync::Mutex<ledger::Place>,
     /// The store's announcements that were taken in.
     announced: AtomicU64,
     started_at: Timestamp,
@@ -167,6 +174,7 @@ impl Service {
             seen: cache::SeenDevices::default(),
             changed: watch::Sender::new(0),
             outdated: Mutex::new(false),
+            followed: std::sync::Mutex::default(),
             announced,
             started_at,
             stats: stats::Counters::default(),

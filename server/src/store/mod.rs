@@ -9,6 +9,7 @@ mod api_tokens;
 mod deliveries;
 mod devices;
 mod exceptions;
+mod ledger;
 mod policies;
 pub mod sqlite;
 mod tokens;
@@ -25,6 +26,7 @@ pub use devices::{
     Decide, DecideOutcome, DeviceStore, DeviceSummary, Enrolled, History, Seen, SightingInterval,
 };
 pub use exceptions::{ChangeException, ExceptionStore};
+pub use ledger::{Followed, LedgerFilter, LedgerStore};
 pub use policies::PolicyStore;
 pub use tokens::TokenStore;
 pub use units::{Assign, PlanRefused, Reorganise, UnitStore};
@@ -99,6 +101,7 @@ pub trait Store:
     + DeliveryStore
     + DeviceStore
     + ExceptionStore
+    + LedgerStore
     + PolicyStore
     + TokenStore
     + UnitStore

@@ -6,7 +6,9 @@ use offchannel_server::domain::alert::AlertState::{self, Acknowledged, Open, Res
 use offchannel_server::domain::alert::{Act, Alert, AlertEvent, AlertKind, Cause, Records};
 use offchannel_server::domain::case::Decision;
 use offchannel_server::store::{AlertFilter, RecordedEvent, Store};
-use offchannel_shared::ids::{AlertId, AppId, RuleId, StepId};
+use offchannel_shared::ids::{AlertId, AppId, AudienceId, RuleId, StepId};
+use offchannel_shared::policy::{Severity, Step, When};
+use offchannel_shared::span::Span;
 use tokio::task::JoinSet;
 
 use super::fixtures::{alert, alerted, at, commit, enrolled, id, nothing, opened, terms};
@@ -85,8 +87,14 @@ async fn history(store: Arc<dyn Store>) {
 
 /// Everything that leaves something in a column.
 fn done_by_people(alert: &mut Alert) -> Vec<AlertEvent> {
-    let step = StepId::new("owner").unwrap();
-    let mut events: Vec<_> = alert.escalate(&step, "owner", at(110)).into_iter().collect();
+    let step = Step {
+        id: StepId::new("owner").unwrap(),
+        when: When::Age { after: Span::seconds(60), only_open: false },
+        to: AudienceId::new("owner").unwrap(),
+        severity: Severity::Info,
+        rules: Vec::new(),
+    };
+    let mut events: Vec<_> = alert.escalate(&step, "too many".to_owned(), at(110)).into_iter().collect();
     let acts = [
         (Act::Snooze { until: at(500) }, None),
         (Act::Assign { to: Some("ada".to_owned()) }, Some("she knows the team")),

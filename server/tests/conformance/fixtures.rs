@@ -199,6 +199,7 @@ pub fn opened(alert: &Alert) -> AlertEvent {
         until: None,
         records: None,
         step: None,
+        why: None,
         text: None,
     }
 }
@@ -264,6 +265,7 @@ pub fn nothing(device: Device) -> Decision {
         findings: Vec::new(),
         alerts: Vec::new(),
         events: Vec::new(),
+        breaches: Vec::new(),
         sightings: Vec::new(),
         deliveries: Vec::new(),
     }

@@ -8,6 +8,7 @@ mod devices;
 mod enrolling;
 mod exceptions;
 pub mod fixtures;
+mod ledger;
 pub mod model;
 pub mod model_policies;
 mod model_units;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<(&'static str, Vec<Behaviour>)> {
         ("devices", devices::all()),
         ("enrolling", enrolling::all()),
         ("exceptions", exceptions::all()),
+        ("the ledger", ledger::all()),
         ("policies", policies::all()),
         ("tokens", tokens::all()),
         ("units", units::all()),

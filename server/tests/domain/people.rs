@@ -226,6 +226,7 @@ fn an_alert_that_gets_old_is_carried_step_by_step_once_each() {
     let notification = &decision.deliveries[0].notification;
     let escalation = notification.escalation.as_ref().unwrap();
     assert_eq!((escalation.step.as_str(), escalation.to.as_str()), ("analyst", "analyst"));
+    assert_eq!(notification.note.as_deref(), Some("still there 1h after it opened"));
     assert!(world.evaluate(62).events.is_empty(), "once");
     assert_eq!(world.case.device.evaluate_at, Some(at(181)));
     assert_eq!(story(&world.evaluate(500), &world), [told(Escalated, "telegram", 500)]);

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Exceptions, Policy, Rule, Step};
+use super::{Exceptions, Policy, Repetition, Rule, Step, When};
 use crate::ids::{AppId, RuleId};
 
 /// One difference. Places of rules are counted from 1.
@@ -186,12 +186,21 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         flatten("escalation", value(&ids), &mut settings);
     }
     for step in escalation {
-        let Step { id, after, to, severity, rules, only_open } = step;
+        let Step { id, when, to, severity, rules } = step;
         let prefix = format!("escalation.{id}");
-        flatten(&format!("{prefix}.after"), value(after), &mut settings);
+        match when {
+            When::Age { after, only_open } => {
+                flatten(&format!("{prefix}.after"), value(after), &mut settings);
+                flatten(&format!("{prefix}.only_open"), value(only_open), &mut settings);
+            }
+            When::Repetition(Repetition { breaches, within, by }) => {
+                flatten(&format!("{prefix}.breaches"), value(breaches), &mut settings);
+                flatten(&format!("{prefix}.within"), value(within), &mut settings);
+                flatten(&format!("{prefix}.by"), value(&by.as_str()), &mut settings);
+            }
+        }
         flatten(&format!("{prefix}.to"), value(to), &mut settings);
         flatten(&format!("{prefix}.severity"), value(severity), &mut settings);
-        flatten(&format!("{prefix}.only_open"), value(only_open), &mut settings);
         if !rules.is_empty() {
             flatten(&format!("{prefix}.rules"), value(rules), &mut settings);
         }

@@ -1,4 +1,5 @@
-//! To whom an alert is carried that gets old: steps, as device management has them for devices that do not comply.
+//! To whom an alert is carried that gets old, or that is one of many: steps, as device management has them for devices
+//! that do not comply.
 //!
 //! Only the collector has to do with them; they are left out of what agents get.
 
@@ -13,21 +14,72 @@ const STEPS_MAX: usize = 20;
 /// Shortest and longest age at which a step can be taken.
 const AFTER_BOUNDS: [Span; 2] = [Span::seconds(60), Span::seconds(366 * 86_400)];
 
-/// One step: what happens to an alert that is still there after some time.
+/// Fewest and most breaches by which a step can be taken: the first one is no repetition.
+const BREACHES_BOUNDS: [u32; 2] = [2, 1_000];
+
+/// One step: what happens to an alert that is still there after some time, or that is not the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Unique in the policy; alerts remember by it that the step was taken.
     pub id: StepId,
-    /// How long after it opened, or reopened.
-    pub after: Span,
+    /// When it is taken.
+    pub when: When,
     /// To whom: `analyst`, `owner`, `leadership` or any other word that the collector's routes name.
     pub to: AudienceId,
     /// Only alerts that are at least so grave.
     pub severity: Severity,
     /// Only alerts of these rules; all alerts, also those about the device itself, if empty.
     pub rules: Vec<RuleId>,
-    /// Only as long as nobody has taken the alert up or put it off.
-    pub only_open: bool,
+}
+
+/// When a step is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// When the alert is so old.
+    Age {
+        /// How long after it opened, or reopened.
+        after: Span,
+        /// Only as long as nobody has taken the alert up or put it off.
+        only_open: bool,
+    },
+    /// When the alert opens or reopens, and is not the first.
+    Repetition(Repetition),
+}
+
+/// How many breaches of whom, in which time, are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repetition {
+    /// So many at least, with the one that the alert is about.
+    pub breaches: u32,
+    /// Within this time before it.
+    pub within: Span,
+    /// Whose breaches are counted.
+    pub by: Party,
+}
+
+/// Whose breaches are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Party {
+    /// The device's.
+    Device,
+    /// Those of the person that the device is given to, on whatever device.
+    Person,
+    /// Those in the device's unit and below it.
+    Unit,
+}
+
+impl Party {
+    /// All parties.
+    pub const ALL: [Self; 3] = [Self::Device, Self::Person, Self::Unit];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Person => "person",
+            Self::Unit => "unit",
+        }
+    }
 }
 
 impl Step {
@@ -64,24 +116,17 @@ fn read_step(
 ) -> Option<(std::ops::Range<usize>, Step)> {
     let at = keys.at.clone();
     let id = keys.parsed::<StepId>(report, "id");
-    let after = keys.parsed::<Span>(report, "after");
     let to = keys.parsed::<AudienceId>(report, "to");
     for (key, why) in [
         ("id", "missing; alerts remember by it that the step was taken"),
-        ("after", "missing; expected a span of time, such as 72h"),
         ("to", "missing; expected a word for those to whom it is carried, such as owner"),
     ] {
         if keys.take(key).is_none() {
             report.error(at.clone(), keys.name(key), why);
         }
     }
-    let [least, most] = AFTER_BOUNDS;
-    if let Some(after) = after.as_ref().filter(|after| !(least..=most).contains(after.get_ref())) {
-        let message = format!("must be from {least} to {most}, is {}", after.get_ref());
-        report.error(after.span(), keys.name("after"), message);
-    }
+    let when = read_when(report, keys);
     let severity = keys.word(report, "severity", &Severity::ALL, Severity::as_str).unwrap_or(Severity::Info);
-    let only_open = keys.boolean(report, "only_open").unwrap_or_default();
     let mut named = Vec::new();
     for rule in keys.list::<RuleId>(report, "rules") {
         let id = rule.get_ref().as_str();
@@ -94,8 +139,65 @@ fn read_step(
     }
     let id = id?;
     let place = id.span();
-    let (id, after, to) = (id.into_inner(), after?.into_inner(), to?.into_inner());
-    Some((place, Step { id, after, to, severity, rules: named, only_open }))
+    let (id, to) = (id.into_inner(), to?.into_inner());
+    Some((place, Step { id, when: when?, to, severity, rules: named }))
+}
+
+/// `after`, or `breaches` with `within` and `by`.
+fn read_when(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Option<When> {
+    let at = keys.at.clone();
+    let after = bounded_span(report, keys, "after");
+    let only_open = keys.boolean(report, "only_open");
+    let breaches = keys.number(report, "breaches", BREACHES_BOUNDS);
+    let within = bounded_span(report, keys, "within");
+    let by = keys.word(report, "by", &Party::ALL, Party::as_str);
+    let given = |keys: &mut Keys<'_, '_>, all: &[&'static str]| {
+        all.iter().copied().filter(|key| keys.take(key).is_some()).collect::<Vec<_>>()
+    };
+    let (of_age, of_repetition) = (given(keys, &["after"]), given(keys, &["breaches", "within", "by"]));
+    match (of_age.is_empty(), of_repetition.is_empty()) {
+        (true, true) => {
+            let why = "missing; expected a span of time, such as 72h, or breaches, within and by instead";
+            report.error(at, keys.name("after"), why);
+            None
+        }
+        (false, true) => Some(When::Age { after: after?, only_open: only_open.unwrap_or_default() }),
+        (false, false) => {
+            let why = format!(
+                "a step is taken by age or by repetition: leave out after, or {}",
+                of_repetition.join(", ")
+            );
+            report.error(at, keys.name("after"), why);
+            None
+        }
+        (true, false) => {
+            for (key, why) in [
+                ("breaches", "missing; expected how many breaches are too many, such as 3"),
+                ("within", "missing; expected the time in which they are counted, such as 90d"),
+                ("by", "missing; expected whose breaches are counted: device, person or unit"),
+            ] {
+                if keys.take(key).is_none() {
+                    report.error(at.clone(), keys.name(key), why);
+                }
+            }
+            if only_open.is_some() {
+                let why = "a step by repetition is taken when the alert opens: only steps by age wait for nobody to take it up";
+                report.error(at, keys.name("only_open"), why);
+            }
+            Some(When::Repetition(Repetition { breaches: breaches?, within: within?, by: by? }))
+        }
+    }
+}
+
+/// A span within [`AFTER_BOUNDS`].
+fn bounded_span(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, key: &'static str) -> Option<Span> {
+    let span = keys.parsed::<Span>(report, key)?;
+    let [least, most] = AFTER_BOUNDS;
+    if !(least..=most).contains(span.get_ref()) {
+        let message = format!("must be from {least} to {most}, is {}", span.get_ref());
+        report.error(span.span(), keys.name(key), message);
+    }
+    Some(span.into_inner())
 }
 
 #[cfg(test)]
@@ -120,7 +222,7 @@ mod tests {
             "14:6: error: escalation[2].to: \"o w\" is not a valid audience",
             "15:10: error: escalation[2].rules: the policy has no rule \"chats\"; did you mean \"chat\"?",
             "escalation[3].id: missing",
-            "escalation[3].after: missing; expected a span of time, such as 72h",
+            "escalation[3].after: missing; expected a span of time, such as 72h, or breaches, within and by instead",
             "escalation[3].to: missing",
             "escalation[3].severity: expected one of info, low",
             "escalation[3].onlyopen: unknown key; did you mean \"only_open\"?",
@@ -133,6 +235,40 @@ mod tests {
             .map(|n| format!("[[escalation]]\nid = \"a{n}\"\nafter = \"1d\"\nto = \"owner\"\n"))
             .collect();
         assert!(problems(&many).contains("more than 20 steps"), "{}", problems(&many));
+    }
+
+    #[test]
+    fn a_step_is_taken_by_age_or_by_repetition() {
+        let step = |keys: &str| problems(&format!("[[escalation]]\nid = \"a\"\nto = \"owner\"\n{keys}\n"));
+        let repetition = "breaches = 3\nwithin = \"90d\"\nby = \"person\"";
+        assert_eq!(step(repetition), "");
+        for (keys, said) in [
+            ("breaches = 3", "escalation[1].within: missing; expected the time in which they are counted"),
+            ("within = \"1d\"\nby = \"unit\"", "escalation[1].breaches: missing; expected how many"),
+            (
+                "breaches = 1\nwithin = \"1d\"\nby = \"unit\"",
+                "10:12: error: escalation[1].breaches: must be from 2 to 1000, is 1",
+            ),
+            ("breaches = \"3\"", "escalation[1].breaches: expected a number, found"),
+            (
+                "breaches = 3\nwithin = \"1s\"\nby = \"unit\"",
+                "escalation[1].within: must be from 1m to 366d, is 1s",
+            ),
+            (
+                "breaches = 3\nwithin = \"1d\"\nby = \"team\"",
+                "escalation[1].by: expected one of device, person, unit",
+            ),
+            (
+                &format!("{repetition}\nonly_open = true"),
+                "escalation[1].only_open: a step by repetition is taken when",
+            ),
+            (
+                &format!("{repetition}\nafter = \"1d\""),
+                "escalation[1].after: a step is taken by age or by repetition: leave out after, or breaches, within, by",
+            ),
+        ] {
+            assert!(step(keys).contains(said), "{said:?} is not in {}", step(keys));
+        }
     }
 
     #[test]

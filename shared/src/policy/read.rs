@@ -120,6 +120,28 @@ impl<'t, 'i> Keys<'t, 'i> {
         }
     }
 
+    /// A whole number from the first bound to the second.
+    pub(super) fn number(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+        [least, most]: [u32; 2],
+    ) -> Option<u32> {
+        let value = self.take(key)?;
+        let DeValue::Integer(integer) = value.get_ref() else {
+            let found = describe(value.get_ref());
+            report.error(value.span(), self.name(key), format!("expected a number, found {found}"));
+            return None;
+        };
+        let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let message = format!("must be from {least} to {most}, is {}", integer.as_str());
+            report.error(value.span(), self.name(key), message);
+        }
+        number
+    }
+
     /// The texts of a list; a problem for each element that is something else.
     pub(super) fn texts(&mut self, report: &mut Report<'_>, key: &'static str) -> Vec<Spanned<String>> {
         let Some(value) = self.take(key) else { return Vec::new() };

@@ -184,7 +184,12 @@ pub const RULES: &[Rule] = &[
         except: &["server/src/jobs/deliver"],
         refuse: Paths(
             &["crate::store"],
-            &["crate::store::AlertFilter", "crate::store::DeliveryFilter", "crate::store::StoreError"],
+            &[
+                "crate::store::AlertFilter",
+                "crate::store::DeliveryFilter",
+                "crate::store::LedgerFilter",
+                "crate::store::StoreError",
+            ],
         ),
         bad: ("server/src/http/agent.rs", "use crate::store::{AlertFilter, Store};"),
     },

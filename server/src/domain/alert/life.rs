@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId};
-use offchannel_shared::policy::{Severity, Step};
+use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
+use offchannel_shared::policy::{Severity, Step, When};
 
 use super::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, COLLECTOR, Cause};
 
@@ -122,22 +122,24 @@ impl Alert {
         Some(self.event(AlertAction::Woke, at))
     }
 
-    /// When a step is to be taken with it, if it is one of those that the step is about and the step was not taken yet.
+    /// When a step is to be taken because of its age, if it is one of those that the step is about and the step was not
+    /// taken yet.
     pub fn escalates_at(&self, step: &Step) -> Option<Timestamp> {
+        let When::Age { after, only_open } = step.when else { return None };
         let concerned = self.is_active() && step.concerns(self.rule.as_ref(), self.severity);
-        let waits = !step.only_open || self.state == AlertState::Open;
-        (concerned && waits && !self.escalated.contains(&step.id))
-            .then(|| step.after.after(self.active_since))
+        let waits = !only_open || self.state == AlertState::Open;
+        (concerned && waits && !self.escalated.contains(&step.id)).then(|| after.after(self.active_since))
     }
 
     /// It is carried to others, once for each step.
-    pub fn escalate(&mut self, step: &StepId, to: &str, at: Timestamp) -> Option<AlertEvent> {
-        if !self.is_active() || !self.escalated.insert(step.clone()) {
+    pub fn escalate(&mut self, step: &Step, why: String, at: Timestamp) -> Option<AlertEvent> {
+        if !self.is_active() || !self.escalated.insert(step.id.clone()) {
             return None;
         }
         let mut event = self.event(AlertAction::Escalated, at);
-        event.step = Some(step.clone());
-        event.text = Some(to.to_owned());
+        event.step = Some(step.id.clone());
+        event.why = Some(why);
+        event.text = Some(step.to.to_string());
         Some(event)
     }
 
@@ -176,6 +178,7 @@ impl Alert {
             until: None,
             records: None,
             step: None,
+            why: None,
             text: None,
         }
     }

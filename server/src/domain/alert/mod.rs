@@ -345,6 +345,8 @@ pub struct AlertEvent {
     pub records: Option<Records>,
     /// Which step of escalation was taken, if one was.
     pub step: Option<StepId>,
+    /// Why that step was taken.
+    pub why: Option<String>,
     /// What was said: a note, to whom it was given, to whom it was carried, what gave the device away.
     pub text: Option<String>,
 }

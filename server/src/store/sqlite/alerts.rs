@@ -19,7 +19,7 @@ const SELECT: &str = "SELECT l.id, l.device_id, l.kind, l.rule, l.app, l.severit
     l.escalated, d.hostname
     FROM alerts l JOIN devices d ON d.id = l.device_id";
 /// The columns that [`event`] reads.
-const EVENT: &str = "sequence, alert_id, at, action, actor, cause, until, records, step, text";
+const EVENT: &str = "sequence, alert_id, at, action, actor, cause, until, records, step, text, why";
 
 /// All alerts of a device.
 pub(super) fn of_device(c: &Connection, device: &DeviceId) -> Result<Vec<Alert>, Failure> {
@@ -136,6 +136,7 @@ fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
         until: maybe_instant(row, 6)?,
         records: maybe_word(row, 7, &Records::ALL, Records::as_str)?,
         step: maybe_text(row, 8)?,
+        why: row.get(10)?,
         text: row.get(9)?,
     };
     Ok(RecordedEvent { sequence: unsigned(row, 0)?, event })
@@ -187,8 +188,8 @@ pub(super) fn append(c: &Connection, events: &[AlertEvent]) -> Result<(), Failur
         return Ok(());
     }
     let mut statement = c.prepare_cached(
-        "INSERT INTO alert_events (sequence, alert_id, at, action, actor, cause, until, records, step, text)
-        VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM alert_events), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO alert_events (sequence, alert_id, at, action, actor, cause, until, records, step, text, why)
+        VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM alert_events), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     for event in events {
         statement.execute(params![
@@ -201,6 +202,7 @@ pub(super) fn append(c: &Connection, events: &[AlertEvent]) -> Result<(), Failur
             event.records.map(Records::as_str),
             event.step.as_ref().map(|step| step.as_str()),
             event.text,
+            event.why,
         ])?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use offchannel_shared::ids::DeviceId;
 use rusqlite::Connection;
 
 use super::failure::Failure;
-use super::{alerts, deliveries, devices, exceptions, findings, policies, sightings};
+use super::{alerts, deliveries, devices, exceptions, findings, ledger, policies, sightings};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::domain::ingest::Refusal;
@@ -51,6 +51,7 @@ fn write(c: &Connection, before: &Device, decision: &Decision) -> Result<(), Fai
     // Alerts before what refers to them.
     alerts::put(c, &decision.alerts)?;
     alerts::append(c, &decision.events)?;
+    ledger::append(c, &decision.breaches)?;
     sightings::put(c, &before.id, &decision.sightings)?;
     deliveries::insert(c, &decision.deliveries)
 }

@@ -8,7 +8,7 @@ use super::columns::micros;
 use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
 
 /// The version of a step is its place in this list, counted from 1.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") },
     Step { name: "key_rotation", sql: include_str!("../../../migrations/sqlite/0002_key_rotation.sql") },
     Step {
@@ -20,6 +20,7 @@ const STEPS: [Step; 8] = [
     Step { name: "alert_life", sql: include_str!("../../../migrations/sqlite/0006_alert_life.sql") },
     Step { name: "delivery_order", sql: include_str!("../../../migrations/sqlite/0007_delivery_order.sql") },
     Step { name: "exceptions", sql: include_str!("../../../migrations/sqlite/0008_exceptions.sql") },
+    Step { name: "ledger", sql: include_str!("../../../migrations/sqlite/0009_ledger.sql") },
 ];
 
 /// The newest version.

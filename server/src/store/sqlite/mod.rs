@@ -15,6 +15,7 @@ mod enrol;
 mod exceptions;
 mod failure;
 mod findings;
+mod ledger;
 mod migrations;
 mod open;
 mod placements;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::{
     AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, ExceptionId, TokenId, UnitId,
 };
+use offchannel_shared::policy::Party;
 use rusqlite::Connection;
 
 use self::announce::Announcements;
@@ -42,8 +44,9 @@ use self::readers::Readers;
 use self::writer::Writer;
 use super::{
     AlertFilter, AlertRecord, AlertStore, ApiTokenStore, Assign, ChangeException, Decide, DecideOutcome,
-    DeliveryFilter, DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, History,
-    PlanRefused, PolicyStore, RecordedEvent, Reorganise, Seen, Store, StoreError, TokenStore, UnitStore,
+    DeliveryFilter, DeliveryStore, DeviceStore, DeviceSummary, Enrolled, ExceptionStore, Followed, History,
+    LedgerFilter, LedgerStore, PlanRefused, PolicyStore, RecordedEvent, Reorganise, Seen, Store, StoreError,
+    TokenStore, UnitStore,
 };
 use crate::domain::alert::AlertEvent;
 use crate::domain::api_token::ApiToken;
@@ -51,6 +54,7 @@ use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
 use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
 use crate::domain::placement::{DeviceKey, Placing};
 use crate::domain::policy_draft::Draft;
 use crate::domain::published::PolicyVersion;
@@ -282,6 +286,33 @@ impl ExceptionStore for SqliteStore {
 
     async fn exceptions_in_force(&self) -> Result<InForceExceptions, StoreError> {
         self.readers.read("read the exceptions in force", exceptions::in_force).await
+    }
+}
+
+#[async_trait]
+impl LedgerStore for SqliteStore {
+    async fn ledger(&self, filter: LedgerFilter) -> Result<Vec<Entry>, StoreError> {
+        self.readers.read("read the ledger", move |c| ledger::list(c, &filter)).await
+    }
+
+    async fn follow_ledger(&self, after: u64, limit: u32) -> Result<Followed, StoreError> {
+        self.readers.read("follow the ledger", move |c| ledger::follow(c, after, limit)).await
+    }
+
+    async fn count_breaches(&self, counted: Counted) -> Result<u64, StoreError> {
+        self.readers.read("count breaches", move |c| ledger::count(c, &counted)).await
+    }
+
+    async fn tally(&self, party: Party, filter: LedgerFilter) -> Result<Vec<Tally>, StoreError> {
+        self.readers.read("sum up the ledger", move |c| ledger::tally(c, party, &filter)).await
+    }
+
+    async fn rule(&self, ruling: Ruling) -> Result<(), StoreError> {
+        self.writer.write("keep a decision", move |c| ledger::rule(c, &ruling)).await
+    }
+
+    async fn rulings(&self, about: Option<Whose>) -> Result<Vec<Ruling>, StoreError> {
+        self.readers.read("list decisions", move |c| ledger::rulings(c, about.as_ref())).await
     }
 }
 
