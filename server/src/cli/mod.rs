@@ -7,6 +7,7 @@ mod delivery;
 mod device;
 mod exception;
 mod import;
+mod ledger;
 pub mod output;
 mod placement;
 mod policy;
@@ -86,6 +87,9 @@ enum Command {
     /// Exceptions: what is accepted for a time.
     #[command(subcommand)]
     Exception(exception::ExceptionCommand),
+    /// The ledger: every breach that there was, and what was decided about them.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Notifications on their way to channels, and those that were given up.
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
@@ -171,6 +175,7 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
         Command::Exception(command) => {
             with_app(config, async |app| exception::run(command, &app, out).await).await
         }
+        Command::Ledger(command) => with_app(config, async |app| ledger::run(command, &app, out).await).await,
         Command::Delivery(command) => {
             with_app(config, async |app| delivery::run(command, &app, out).await).await
         }

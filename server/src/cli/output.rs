@@ -80,6 +80,29 @@ pub fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
+/// Prints rows in CSV (RFC 4180). What a spreadsheet would take for a formula is put behind an apostrophe, as OWASP
+/// advises against CSV injection.
+///
+/// # Errors
+/// Those of the output.
+pub fn csv<const N: usize>(
+    out: &mut dyn Write,
+    head: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    writer.write_record(head)?;
+    for row in rows {
+        writer.write_record(row.map(|cell| inert(&printable(&cell))))?;
+    }
+    writer.flush()
+}
+
+/// A cell that no spreadsheet takes for a formula.
+fn inert(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.to_owned() }
+}
+
 /// `1 alert`, `2 alerts`.
 pub fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
@@ -93,6 +116,15 @@ pub fn instant(at: jiff::Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_and_none_breaks_its_line() {
+        let rows = ["=cmd()", "+1", "-1", "@x", "a,\"b\"", "c\r\n=d", "plain"];
+        let mut out = Vec::new();
+        csv(&mut out, &["cell"], rows.into_iter().map(|cell| [cell.to_owned()])).unwrap();
+        let expected = "cell\r\n'=cmd()\r\n'+1\r\n'-1\r\n'@x\r\n\"a,\"\"b\"\"\"\r\nc??=d\r\nplain\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 
     #[test]
     fn columns_align_and_hostile_names_cannot_forge_lines() {

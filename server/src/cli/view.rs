@@ -329,6 +329,8 @@ pub struct EventJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
 }
 
@@ -349,6 +351,7 @@ impl<'a> From<&'a AlertEvent> for EventJson<'a> {
             until: event.until,
             records: event.records,
             step: event.step.as_ref().map(|step| step.as_str()),
+            why: event.why.as_deref(),
             text: event.text.as_deref(),
         }
     }

@@ -190,6 +190,7 @@ fn said(event: &AlertEvent) -> String {
         }),
         event.step.as_ref().map(|step| format!("step {step}")),
         event.text.clone(),
+        event.why.clone(),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
