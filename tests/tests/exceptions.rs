@@ -39,6 +39,7 @@ fn a_finding_is_accepted_for_a_time_by_two_people_and_counts_again_when_that_is_
 #[test]
 fn an_exception_is_refused_that_is_longer_than_the_policy_allows_or_names_what_there_is_not() {
     let site = Site::with_policy(&POLICY.replace("[[rule]]", "[exceptions]\nlongest = \"7d\"\n\n[[rule]]"));
+    site.json(&["unit", "add", "sales", "--author", "sam"]);
     let by = ["--reason", "x", "--by", "ada"];
     let ask = |what: &[&str]| site.run(&[&["exception", "request"], what, &by].concat());
     let long = ask(&["--unit", "sales", "--app", "telegram", "--for", "8d"]);
@@ -47,6 +48,10 @@ fn an_exception_is_refused_that_is_longer_than_the_policy_allows_or_names_what_t
     assert!(rule.failure().contains("no rule no-such-rule"), "{rule:#?}");
     let device = ask(&["--device", "dev_00000000000000000000000000", "--app", "telegram", "--for", "1d"]);
     assert!(device.failure().contains("there is no device"), "{device:#?}");
+    let unit = ask(&["--unit", "nowhere", "--app", "telegram", "--for", "1d"]);
+    assert!(unit.failure().contains("there is no unit nowhere"), "{unit:#?}");
+    let two = ask(&["--unit", "sales", "--person", "4711", "--app", "telegram", "--for", "1d"]);
+    assert_eq!(two.code, 2, "{two:#?}");
     let everything = ask(&["--unit", "sales", "--for", "1d"]);
     assert_eq!(everything.code, 2, "{everything:#?}");
 

@@ -5,14 +5,16 @@ use std::io::Write;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
-use super::output::{Format, Table, instant, json, printable};
+use super::output::{Format, Table, counted, instant, json, printable};
 use super::view::SCHEMA;
 use super::{CliError, EXIT_OK};
 use crate::app::App;
 use crate::domain::exception::{Covers, ExceptionAction, ExceptionEvent, Request, Standing};
+use crate::domain::placement::PersonRef;
 use crate::service::{ExceptionChange, ExceptionView, ServiceError};
 
 #[derive(Debug, Subcommand)]
@@ -39,12 +41,8 @@ pub(super) enum ExceptionCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct RequestArgs {
-    /// For this device.
-    #[arg(long, value_name = "ID", conflicts_with = "unit", required_unless_present = "unit")]
-    device: Option<DeviceId>,
-    /// For all devices of this unit and of those below it.
-    #[arg(long, value_name = "UNIT")]
-    unit: Option<UnitId>,
+    #[command(flatten)]
+    covers: CoversArgs,
     /// The app that is accepted; every app of the rule if not given.
     #[arg(long, value_name = "APP", required_unless_present = "rule")]
     app: Option<AppId>,
@@ -69,6 +67,32 @@ pub(super) struct RequestArgs {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// For which devices.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct CoversArgs {
+    /// For this device.
+    #[arg(long, value_name = "ID")]
+    device: Option<DeviceId>,
+    /// For all devices of this unit and of those below it.
+    #[arg(long, value_name = "UNIT")]
+    unit: Option<UnitId>,
+    /// For all devices that this person uses.
+    #[arg(long, value_name = "REF")]
+    person: Option<PersonRef>,
+    /// For all devices with this label.
+    #[arg(long, value_name = "LABEL")]
+    label: Option<Label>,
+}
+
+impl CoversArgs {
+    fn covers(self) -> Option<Covers> {
+        let Self { device, unit, person, label } = self;
+        let device = device.map(Covers::Device);
+        device.or(unit.map(Covers::Unit)).or(person.map(Covers::Person)).or(label.map(Covers::Label))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -192,12 +216,9 @@ pub(super) async fn run(command: ExceptionCommand, app: &App, out: &mut dyn Writ
 
 async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
     let start = args.from.unwrap_or_else(|| app.service.now());
-    let covers = match (args.device, args.unit) {
-        (Some(device), _) => Covers::Device(device),
-        (None, Some(unit)) => Covers::Unit(unit),
-        (None, None) => {
-            return Err(ServiceError::Invalid("an exception is for a device or a unit".to_owned()).into());
-        }
+    let Some(covers) = args.covers.covers() else {
+        let why = "an exception is for somebody: give --device, --unit, --person or --label";
+        return Err(ServiceError::Invalid(why.to_owned()).into());
     };
     let end = args.until.unwrap_or_else(|| args.span.unwrap_or_default().after(start));
     let request = Request { covers, rule: args.rule, app: args.app, reason: args.reason, start, end };
@@ -205,6 +226,13 @@ async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<()
     match args.format {
         Format::Json => one(out, &view)?,
         Format::Table => {
+            let devices = app.service.covered_devices(&view.exception.request.covers).await?;
+            let covers = printable(&view.exception.request.covers.to_string());
+            writeln!(
+                out,
+                "For {covers}: {} now.",
+                counted(usize::try_from(devices).unwrap_or(usize::MAX), "device")
+            )?;
             writeln!(out, "Exception {} is asked for. Somebody else approves it with", view.exception.id)?;
             writeln!(out, "  offchannel-server exception approve {} --by NAME", view.exception.id)?;
         }
@@ -282,24 +310,28 @@ async fn list(args: &ListArgs, app: &App, out: &mut dyn Write) -> Result<(), Cli
 
 async fn show(id: &ExceptionId, format: Format, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
     let (view, history) = app.service.exception(id).await?;
+    let devices = app.service.covered_devices(&view.exception.request.covers).await?;
     match format {
         Format::Json => {
             #[derive(Serialize)]
             struct Shown<'a> {
                 schema: u32,
                 exception: ExceptionJson<'a>,
+                /// How many it is for now.
+                devices: u64,
                 history: Vec<EventJson<'a>>,
             }
             fn event(event: &ExceptionEvent) -> EventJson<'_> {
                 EventJson { at: event.at, action: event.action, actor: &event.actor, text: &event.text }
             }
             let history = history.iter().map(event).collect();
-            json(out, &Shown { schema: SCHEMA, exception: (&view).into(), history })?;
+            json(out, &Shown { schema: SCHEMA, exception: (&view).into(), devices, history })?;
         }
         Format::Table => {
             let request = &view.exception.request;
             writeln!(out, "Exception {}: {}", view.exception.id, view.standing)?;
-            writeln!(out, "For     {}", request.covers)?;
+            let count = counted(usize::try_from(devices).unwrap_or(usize::MAX), "device");
+            writeln!(out, "For     {}: {count} now", printable(&request.covers.to_string()))?;
             if let Some(app) = &request.app {
                 writeln!(out, "App     {app}")?;
             }

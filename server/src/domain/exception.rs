@@ -7,12 +7,14 @@ use std::fmt;
 
 use jiff::Timestamp;
 use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::label::Label;
 use offchannel_shared::policy;
 use offchannel_shared::span::Span;
 use serde::{Deserialize, Serialize};
 
 use super::alert::check_name;
 use super::device::Device;
+use super::placement::PersonRef;
 
 /// Longest reason or note, in characters.
 pub const REASON_MAX: usize = 4_000;
@@ -25,6 +27,10 @@ pub enum Covers {
     Device(DeviceId),
     /// All devices of a unit and of those below it.
     Unit(UnitId),
+    /// All devices that a person uses.
+    Person(PersonRef),
+    /// All devices with a label.
+    Label(Label),
 }
 
 impl Covers {
@@ -33,6 +39,8 @@ impl Covers {
         match self {
             Self::Device(id) => *id == device.id,
             Self::Unit(id) => device.placement.units.contains(id),
+            Self::Person(person) => device.person.as_ref() == Some(person),
+            Self::Label(label) => device.placement.labels.contains(label),
         }
     }
 }
@@ -42,6 +50,8 @@ impl fmt::Display for Covers {
         match self {
             Self::Device(id) => write!(f, "device {id}"),
             Self::Unit(id) => write!(f, "unit {id}"),
+            Self::Person(person) => write!(f, "person {person}"),
+            Self::Label(label) => write!(f, "label {label}"),
         }
     }
 }

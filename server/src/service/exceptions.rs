@@ -45,10 +45,18 @@ impl Service {
         {
             return Err(ServiceError::Invalid(format!("the policy in force has no rule {rule}")));
         }
-        if let Covers::Device(id) = &request.covers
-            && self.0.store.device(id).await?.is_none()
-        {
-            return Err(Self::not_found(id));
+        match &request.covers {
+            Covers::Device(id) if self.0.store.device(id).await?.is_none() => {
+                return Err(Self::not_found(id));
+            }
+            Covers::Unit(id) => {
+                self.load_tree().await?;
+                if self.tree().get(id).is_none() {
+                    return Err(StoreError::NotFound { what: "unit", id: id.to_string() }.into());
+                }
+            }
+            // Devices may come to a person, and labels to devices, when there are none yet.
+            Covers::Device(_) | Covers::Person(_) | Covers::Label(_) => {}
         }
         let longest = in_force.policy.exceptions.longest;
         let (exception, event) = Exception::requested(random::id()?, request, by, longest, self.now())?;
@@ -99,6 +107,14 @@ impl Service {
         let missing = || StoreError::NotFound { what: "exception", id: id.to_string() };
         let (exception, history) = self.0.store.exception(id).await?.ok_or_else(missing)?;
         Ok((self.exception_view(exception), history))
+    }
+
+    /// How many devices that are not retired an exception is for now.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn covered_devices(&self, covers: &Covers) -> Result<u64, ServiceError> {
+        Ok(self.0.store.covered_devices(covers).await?)
     }
 
     /// What devices are judged with.

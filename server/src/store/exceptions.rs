@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::ExceptionId;
 
 use super::StoreError;
-use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, InForceExceptions};
 
 /// What is done to an exception, and the entry of its history.
 type Change = dyn Fn(&mut Exception) -> Result<ExceptionEvent, ExceptionError> + Send + Sync;
@@ -42,6 +42,12 @@ pub trait ExceptionStore: Send + Sync {
         change: ChangeException,
         now: Timestamp,
     ) -> Result<Result<Exception, ExceptionError>, StoreError>;
+
+    /// How many devices that are not retired are meant now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn covered_devices(&self, covers: &Covers) -> Result<u64, StoreError>;
 
     /// All exceptions, the last that was asked for first.
     ///

@@ -4,18 +4,25 @@ use std::sync::Arc;
 
 use offchannel_server::domain::case::Decision;
 use offchannel_server::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, Request};
+use offchannel_server::domain::placement::{Assignment, PersonRef};
 use offchannel_server::store::{ChangeException, Store, StoreError};
 use offchannel_shared::ids::{AppId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
 
-use super::fixtures::{at, commit, enrolled, id, nothing};
+use super::fixtures::{at, commit, enrolled, id, labels, nothing, unit_id};
+use super::units::{organised, quiet, say};
 use super::{Behaviour, behaviour};
 
 pub fn all() -> Vec<Behaviour> {
     vec![
         behaviour("an exception is read as it was asked for, with its history", asked),
         behaviour("what is approved is judged with, and what is ended no longer", judged),
-        behaviour("approving makes the devices due that are meant, and no others where one is named", due),
+        behaviour("approving makes the device due that is meant", due),
+        behaviour(
+            "an exception is for a device, a unit, a person or a label, and for no other devices",
+            meant,
+        ),
         behaviour("a refused change changes nothing", refused),
         behaviour("a decision by older exceptions leaves the device due", outdated),
     ]
@@ -99,10 +106,50 @@ async fn due(store: Arc<dyn Store>) {
     assert_eq!(store.due(at(1_000), 10).await.unwrap(), [], "asking changes nothing");
     store.change_exception(&id(1), approve("eve", 500), at(500)).await.unwrap().unwrap();
     assert_eq!(store.due(at(1_000), 10).await.unwrap(), [id(2)]);
-    let (exception, event) = made(2, Covers::Unit(UnitId::new("sales").unwrap()));
-    store.create_exception(exception, event).await.unwrap();
-    store.change_exception(&id(2), approve("eve", 600), at(600)).await.unwrap().unwrap();
-    assert_eq!(store.due(at(1_000), 10).await.unwrap(), [id(2), id(1)]);
+}
+
+async fn meant(store: Arc<dyn Store>) {
+    organised(&store).await;
+    for number in 1..=5 {
+        enrolled(&store, number).await;
+    }
+    let person = || PersonRef::new("4711").unwrap();
+    let said = [
+        (1, Assignment { unit: Some(unit_id("payroll")), ..Assignment::default() }),
+        (2, Assignment { person: Some(person()), ..Assignment::default() }),
+        (3, Assignment { labels: labels(&["kiosk=yes"]), person: Some(person()), ..Assignment::default() }),
+        (4, Assignment { unit: Some(unit_id("legal")), ..Assignment::default() }),
+    ];
+    for (number, said) in said {
+        say(&store, 1, &id(number), said).await;
+    }
+    let label = Label::new("kiosk=yes").unwrap();
+    let cases: [(Covers, &[u64]); 6] = [
+        (Covers::Device(id(5)), &[5]),
+        (Covers::Unit(unit_id("head-office")), &[1, 4]),
+        (Covers::Unit(unit_id("payroll")), &[1]),
+        (Covers::Person(person()), &[2, 3]),
+        (Covers::Label(label), &[3]),
+        (Covers::Label(Label::new("kiosk").unwrap()), &[]),
+    ];
+    for ((covers, devices), number) in cases.into_iter().zip(1..) {
+        for device in 1..=5 {
+            quiet(&store, &id(device)).await;
+        }
+        let (exception, event) = made(number, covers.clone());
+        store.create_exception(exception.clone(), event).await.unwrap();
+        store.change_exception(&id(number), approve("eve", 600), at(600)).await.unwrap().unwrap();
+        let due = store.due(at(1_000), 10).await.unwrap();
+        assert_eq!(due, devices.iter().map(|number| id(*number)).collect::<Vec<_>>(), "{covers}");
+        assert_eq!(store.covered_devices(&covers).await.unwrap(), devices.len() as u64, "{covers}");
+        let found = store.exception(&id(number)).await.unwrap().unwrap().0;
+        assert_eq!(found.request, exception.request);
+    }
+    // Whoever gets a device brings along what is accepted for them.
+    quiet(&store, &id(5)).await;
+    say(&store, 700, &id(5), Assignment { person: Some(person()), ..Assignment::default() }).await;
+    let device = store.device(&id(5)).await.unwrap().unwrap();
+    assert_eq!((device.evaluate_at, device.placed_at), (Some(at(700)), None));
 }
 
 async fn refused(store: Arc<dyn Store>) {

@@ -231,6 +231,11 @@ impl Model {
                 old.labels == said.labels && old.ownership.unwrap_or(base) == said.ownership.unwrap_or(base);
             let changed = if same { BTreeSet::new() } else { BTreeSet::from([id.clone()]) };
             self.settle(&before, &[], &changed, now);
+            // An exception may be that person's.
+            let device = self.devices.get_mut(id).unwrap();
+            if old.person != said.person && device.retired_at.is_none() {
+                device.evaluate_at = Some(device.evaluate_at.map_or(at(now), |due| due.min(at(now))));
+            }
         }
     }
 

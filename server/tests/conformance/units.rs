@@ -73,7 +73,7 @@ async fn remove(
 }
 
 /// `head-office` with `finance` and `legal`, and `payroll` in `finance`.
-async fn organised(store: &Arc<dyn Store>) {
+pub async fn organised(store: &Arc<dyn Store>) {
     for (name, parent) in [
         ("head-office", None),
         ("finance", Some("head-office")),
@@ -88,14 +88,14 @@ fn token_of(number: u64, unit: &str) -> Token {
     Token { unit: Some(unit_id(unit)), ..token(number) }
 }
 
-async fn say(store: &Arc<dyn Store>, now: i64, device: &DeviceId, said: Assignment) {
+pub async fn say(store: &Arc<dyn Store>, now: i64, device: &DeviceId, said: Assignment) {
     let assigned = Assigned { device: device.clone(), assignment: said };
     let decide = Assign(Arc::new(move |_| Ok(vec![assigned.clone()])));
     store.assign(vec![DeviceKey::Id(device.clone())], decide, at(now)).await.unwrap().unwrap();
 }
 
 /// A device that is not due for long.
-async fn quiet(store: &Arc<dyn Store>, id: &DeviceId) {
+pub async fn quiet(store: &Arc<dyn Store>, id: &DeviceId) {
     commit(store, id, |mut case| {
         case.device.evaluate_at = Some(at(9_000));
         nothing(case.device)
@@ -318,9 +318,11 @@ async fn person(store: Arc<dyn Store>) {
     let person = Some(PersonRef::new("0xfeed caf\u{e9}").unwrap());
     say(&store, 10, &device.id, Assignment { person: person.clone(), ..Assignment::default() }).await;
     let now = load(&store, &device.id).await;
-    assert_eq!((&now.person, now.evaluate_at, now.placed_at), (&person, None, None));
-    say(&store, 20, &device.id, Assignment::default()).await;
-    assert_eq!(load(&store, &device.id).await, device);
+    assert_eq!((&now.person, now.evaluate_at, now.placed_at), (&person, Some(at(10)), None));
+    say(&store, 20, &device.id, Assignment { person, ..Assignment::default() }).await;
+    assert_eq!(load(&store, &device.id).await, now);
+    say(&store, 30, &device.id, Assignment::default()).await;
+    assert_eq!(load(&store, &device.id).await.person, None);
 }
 
 async fn found(store: Arc<dyn Store>) {

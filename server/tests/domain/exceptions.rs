@@ -6,7 +6,9 @@ use offchannel_server::domain::device::Status;
 use offchannel_server::domain::exception::{
     Covers, Exception, ExceptionError, InForceExceptions, Request, Standing,
 };
+use offchannel_server::domain::placement::PersonRef;
 use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
+use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
 use proptest::prelude::*;
 
@@ -71,6 +73,10 @@ fn an_exception_that_is_ended_early_accepts_nothing_from_then_on() {
 fn an_exception_is_for_whom_it_says_and_for_nothing_else() {
     let mut world = World::new(&POLICY.replace("1h", "7d"));
     world.case.device.placement.units = vec![UnitId::new("press").unwrap(), UnitId::new("company").unwrap()];
+    world.case.device.placement.labels = [Label::new("site=north").unwrap()].into();
+    world.case.device.person = Some(PersonRef::new("4711").unwrap());
+    let for_person = |person: &str| Covers::Person(PersonRef::new(person).unwrap());
+    let for_label = |label: &str| Covers::Label(Label::new(label).unwrap());
     let for_unit = |unit: &str| Covers::Unit(UnitId::new(unit).unwrap());
     let rule = |id: &str| Some(RuleId::new(id).unwrap());
     let other = Covers::Device(DeviceId::from_random([2; 16]));
@@ -82,6 +88,10 @@ fn an_exception_is_for_whom_it_says_and_for_nothing_else() {
         (for_unit("press"), None, "signal", false),
         (for_unit("press"), rule("other"), "telegram", false),
         (other, None, "telegram", false),
+        (for_person("4711"), None, "telegram", true),
+        (for_person("471"), None, "telegram", false),
+        (for_label("site=north"), None, "telegram", true),
+        (for_label("site"), None, "telegram", false),
     ] {
         let app = Some(AppId::new(app).unwrap());
         let mut exception = asked(Request { covers, rule, app, ..request(0, 100) }, 0).unwrap();

@@ -283,16 +283,6 @@ pub(super) fn evaluate_all(c: &Connection, at: Timestamp) -> Result<(), Failure>
     Ok(())
 }
 
-/// Makes an active device due, unless it is due before.
-pub(super) fn evaluate_one(c: &Connection, device: &DeviceId, at: Timestamp) -> Result<(), Failure> {
-    let mut statement = c.prepare_cached(
-        "UPDATE device_activity SET evaluate_at = ?1
-        WHERE device_id = ?2 AND retired_at IS NULL AND (evaluate_at IS NULL OR evaluate_at > ?1)",
-    )?;
-    statement.execute(params![micros(at), device.as_str()])?;
-    Ok(())
-}
-
 /// Writes when devices were heard of, never back in time.
 pub(super) fn seen(c: &Connection, seen: &[Seen]) -> Result<(), Failure> {
     let mut statement = c.prepare_cached(

@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::columns::{
     broken_word, instant, maybe_instant, maybe_micros, maybe_text, micros, text, unsigned, word,
 };
-use super::devices;
 use super::failure::Failure;
 use crate::domain::exception::{
     Covers, Exception, ExceptionAction, ExceptionError, ExceptionEvent, InForceExceptions, Request, Signed,
@@ -20,6 +19,8 @@ const COLUMNS: &str =
     approved_by, approved_at, ended_by, ended_at";
 const DEVICE: &str = "device";
 const UNIT: &str = "unit";
+const PERSON: &str = "person";
+const LABEL: &str = "label";
 
 /// Stores a new exception.
 pub(super) fn create(c: &Connection, exception: &Exception, event: &ExceptionEvent) -> Result<(), Failure> {
@@ -27,14 +28,16 @@ pub(super) fn create(c: &Connection, exception: &Exception, event: &ExceptionEve
         "INSERT INTO exceptions ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
     );
     let Exception { id, request, requested_by, requested_at, approved, ended } = exception;
-    let (covers, covers_id) = match &request.covers {
-        Covers::Device(id) => (DEVICE, id.as_str()),
-        Covers::Unit(id) => (UNIT, id.as_str()),
+    let covers = match &request.covers {
+        Covers::Device(_) => DEVICE,
+        Covers::Unit(_) => UNIT,
+        Covers::Person(_) => PERSON,
+        Covers::Label(_) => LABEL,
     };
     c.prepare_cached(&sql)?.execute(params![
         id.as_str(),
         covers,
-        covers_id,
+        covers_id(&request.covers),
         request.rule.as_ref().map(|rule| rule.as_str()),
         request.app.as_ref().map(|app| app.as_str()),
         request.reason,
@@ -76,12 +79,53 @@ pub(super) fn change(
     append(c, &event)?;
     // Nothing is judged differently by a request or its refusal.
     if exception.approved.is_some() {
-        match &exception.request.covers {
-            Covers::Device(device) => devices::evaluate_one(c, device, now)?,
-            Covers::Unit(_) => devices::evaluate_all(c, now)?,
-        }
+        due(c, &exception.request.covers, now)?;
     }
     Ok(Ok(exception))
+}
+
+/// The devices that are meant, with `?1` for which. Those of a unit are the only ones that are found by its path, which
+/// holds the units above it.
+const fn covered(covers: &Covers) -> &'static str {
+    match covers {
+        Covers::Device(_) => "a.device_id = ?1",
+        Covers::Unit(_) => {
+            "a.device_id IN (SELECT p.device_id FROM device_places p JOIN units u ON u.id = p.unit
+                WHERE EXISTS (SELECT 1 FROM json_each(u.path) WHERE value = ?1))"
+        }
+        Covers::Person(_) => "a.device_id IN (SELECT device_id FROM device_places WHERE person = ?1)",
+        Covers::Label(_) => {
+            "a.device_id IN (SELECT device_id FROM device_places
+                WHERE EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?1))"
+        }
+    }
+}
+
+fn covers_id(covers: &Covers) -> &str {
+    match covers {
+        Covers::Device(id) => id.as_str(),
+        Covers::Unit(id) => id.as_str(),
+        Covers::Person(person) => person.as_str(),
+        Covers::Label(label) => label.as_str(),
+    }
+}
+
+/// Makes the active devices due that are meant.
+fn due(c: &Connection, covers: &Covers, at: Timestamp) -> Result<(), Failure> {
+    let sql = format!(
+        "UPDATE device_activity AS a SET evaluate_at = ?2
+        WHERE a.retired_at IS NULL AND (a.evaluate_at IS NULL OR a.evaluate_at > ?2) AND {}",
+        covered(covers)
+    );
+    c.prepare_cached(&sql)?.execute(params![covers_id(covers), micros(at)])?;
+    Ok(())
+}
+
+/// How many active devices are meant now.
+pub(super) fn count_devices(c: &Connection, covers: &Covers) -> Result<u64, Failure> {
+    let sql =
+        format!("SELECT count(*) FROM device_activity a WHERE a.retired_at IS NULL AND {}", covered(covers));
+    Ok(c.prepare_cached(&sql)?.query_row([covers_id(covers)], |row| unsigned(row, 0))?)
 }
 
 /// All exceptions, the last that was asked for first.
@@ -136,6 +180,8 @@ fn exception(row: &Row<'_>) -> rusqlite::Result<Exception> {
     let covers = match kind.as_str() {
         DEVICE => Covers::Device(text(row, 2)?),
         UNIT => Covers::Unit(text(row, 2)?),
+        PERSON => Covers::Person(text(row, 2)?),
+        LABEL => Covers::Label(text(row, 2)?),
         other => return Err(broken_word(1, other)),
     };
     Ok(Exception {

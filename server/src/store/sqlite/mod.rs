@@ -53,7 +53,7 @@ use crate::domain::api_token::ApiToken;
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
-use crate::domain::exception::{Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, InForceExceptions};
 use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
 use crate::domain::placement::{DeviceKey, Placing};
 use crate::domain::policy_draft::Draft;
@@ -270,6 +270,11 @@ impl ExceptionStore for SqliteStore {
     ) -> Result<Result<Exception, ExceptionError>, StoreError> {
         let id = id.clone();
         self.writer.write("change an exception", move |c| exceptions::change(c, &id, &change, now)).await
+    }
+
+    async fn covered_devices(&self, covers: &Covers) -> Result<u64, StoreError> {
+        let covers = covers.clone();
+        self.readers.read("count devices", move |c| exceptions::count_devices(c, &covers)).await
     }
 
     async fn exceptions(&self) -> Result<Vec<Exception>, StoreError> {

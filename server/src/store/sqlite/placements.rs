@@ -113,6 +113,10 @@ pub(super) fn assign(
         let unit = one.device.unit(&before.tree, assignment);
         let changed = is_elsewhere(one, assignment, unit.as_ref(), one.device.token_ownership);
         put(c, device, assignment, unit.as_ref(), changed.then_some(now))?;
+        // No rule reads who uses a device, and its agent is not told; but an exception may be that person's.
+        if one.device.assignment.person != assignment.person {
+            due(c, std::slice::from_ref(device), now)?;
+        }
     }
     Ok(Ok(before))
 }
