@@ -151,7 +151,7 @@ fn a_user_asks_by_the_code_of_a_finding_and_sees_on_the_device_that_it_is_accept
         if found["accepted"].is_null() { Ok(()) } else { Err(format!("{found:#}")) }
     });
     root.remove("telegram-desktop");
-    site.receiver.wait(&"the app to be gone".to_owned(), |heard| {
+    site.receiver.wait("the app to be gone", |heard| {
         heard
             .iter()
             .rev()
