@@ -101,6 +101,7 @@ pub(super) fn delivery(notification: Notification) -> Delivery {
         channel: ChannelName::new("siem").unwrap(),
         alert: notification.alert.id.clone(),
         notification,
+        digest: None,
         created_at: at(),
         due_at: at(),
         attempts: 0,

@@ -54,6 +54,7 @@ use crate::domain::api_token::ApiToken;
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
+use crate::domain::digest::CHANGES_MAX;
 use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, InForceExceptions};
 use crate::domain::finding::Finding;
 use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
@@ -225,6 +226,31 @@ impl DeliveryStore for SqliteStore {
         let claim =
             deliveries::Claim { channels: channels.to_vec(), worker: worker.to_owned(), now, until, limit };
         self.writer.write("claim deliveries", move |c| deliveries::claim(c, &claim)).await
+    }
+
+    async fn claim_digest(
+        &self,
+        channels: &[ChannelName],
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let limit = CHANGES_MAX;
+        let claim =
+            deliveries::Claim { channels: channels.to_vec(), worker: worker.to_owned(), now, until, limit };
+        self.writer.write("claim a digest", move |c| deliveries::claim_digest(c, &claim)).await
+    }
+
+    async fn finish_deliveries(&self, all: Vec<Delivery>, worker: &str) -> Result<bool, StoreError> {
+        let worker = worker.to_owned();
+        let finish = move |c: &Connection| {
+            let mut held = true;
+            for delivery in &all {
+                held &= deliveries::finish(c, delivery, &worker)?;
+            }
+            Ok(held)
+        };
+        self.writer.write("write how a digest went", finish).await
     }
 
     async fn finish_delivery(&self, delivery: Delivery, worker: &str) -> Result<bool, StoreError> {
