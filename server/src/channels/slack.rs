@@ -186,6 +186,23 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
+        fn no_name_makes_a_digest_too_large(name in samples::hostile()) {
+            let parts = samples::worst_digest(&name);
+            let post = Blocks.digest(&samples::digest(&parts), samples::at()).unwrap().unwrap();
+            prop_assert!(post.body().len() <= BODY_MAX, "{} bytes", post.body().len());
+            let message: Value = serde_json::from_slice(post.body()).unwrap();
+            let blocks = message["blocks"].as_array().unwrap();
+            prop_assert!((4..=50).contains(&blocks.len()));
+            for block in blocks {
+                let text = block["text"]["text"].as_str().unwrap();
+                let most = if block["type"] == "header" { HEADER_MAX } else { SECTION_MAX };
+                prop_assert!((1..=most).contains(&text.chars().count()), "{:?}", text);
+                prop_assert!(!text.contains("<!") && !text.contains("<@") && !text.contains("<http"), "{}", text);
+            }
+            prop_assert!(blocks.last().unwrap()["text"]["text"].as_str().unwrap().contains("alert list"));
+        }
+
+        #[test]
         fn no_name_makes_a_message_too_large(name in samples::hostile()) {
             let body = body(samples::worst(&name));
             prop_assert!(body.len() <= BODY_MAX, "{} bytes", body.len());

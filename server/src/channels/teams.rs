@@ -209,6 +209,18 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
+        fn no_name_makes_a_digest_too_large_or_another(name in samples::hostile()) {
+            let parts = samples::worst_digest(&name);
+            let post = Cards.digest(&samples::digest(&parts), samples::at()).unwrap().unwrap();
+            prop_assert!(post.body().len() <= BODY_MAX, "{} bytes", post.body().len());
+            let message: Value = serde_json::from_slice(post.body()).unwrap();
+            let body = &message["attachments"][0]["content"]["body"];
+            prop_assert_eq!(&body[0]["text"], "251 alerts: 251 open, 0 resolved");
+            prop_assert!(!body[2]["facts"].as_array().unwrap().is_empty());
+            prop_assert!(body[3]["text"].as_str().unwrap().contains("alert list"), "{}", body[3]);
+        }
+
+        #[test]
         fn no_name_makes_a_message_too_large_or_another(name in samples::hostile()) {
             let body = body(samples::worst(&name));
             prop_assert!(body.len() <= BODY_MAX, "{} bytes", body.len());

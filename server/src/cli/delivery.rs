@@ -135,7 +135,11 @@ async fn list(
                     format!("{} {}", delivery.notification.alert.kind, delivery.notification.action),
                     delivery.state.to_string(),
                     delivery.attempts.to_string(),
-                    if pending { instant(delivery.due_at) } else { "-".to_owned() },
+                    match (pending, &delivery.digest) {
+                        (true, Some(_)) => format!("{}, in a digest", instant(delivery.due_at)),
+                        (true, None) => instant(delivery.due_at),
+                        (false, _) => "-".to_owned(),
+                    },
                     delivery.last_error.clone().unwrap_or_else(|| "-".to_owned()),
                 ]);
             }
@@ -164,8 +168,24 @@ fn show(delivery: &Delivery, format: Format, out: &mut dyn Write) -> Result<(), 
     writeln!(out, "Channel   {}", delivery.channel)?;
     writeln!(out, "State     {}, {} tries", delivery.state, delivery.attempts)?;
     writeln!(out, "Queued    {}", instant(delivery.created_at))?;
-    if delivery.state == DeliveryState::Pending {
-        writeln!(out, "Next      {}, and not before earlier ones of its alert", instant(delivery.due_at))?;
+    match (&delivery.digest, delivery.state == DeliveryState::Pending) {
+        (Some(digest), pending) => {
+            writeln!(out, "Digest    {}", printable(&digest.group))?;
+            if let Some(message) = &digest.message {
+                writeln!(out, "Message   {message}")?;
+            }
+            if pending {
+                writeln!(out, "Next      {}", instant(delivery.due_at))?;
+            }
+        }
+        (None, true) => {
+            writeln!(
+                out,
+                "Next      {}, and not before earlier ones of its alert",
+                instant(delivery.due_at)
+            )?;
+        }
+        (None, false) => {}
     }
     if let Some(error) = &delivery.last_error {
         writeln!(out, "Error     {}", printable(error))?;

@@ -471,6 +471,12 @@ pub struct DeliveryJson<'a> {
     created_at: Timestamp,
     due_at: Option<Timestamp>,
     last_error: Option<&'a str>,
+    /// With what it is told together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    /// The id of the message in which it is told together with others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
 }
 
 impl<'a> From<&'a Delivery> for DeliveryJson<'a> {
@@ -485,6 +491,12 @@ impl<'a> From<&'a Delivery> for DeliveryJson<'a> {
             created_at: delivery.created_at,
             due_at: (delivery.state == DeliveryState::Pending).then_some(delivery.due_at),
             last_error: delivery.last_error.as_deref(),
+            digest: delivery.digest.as_ref().map(|digest| digest.group.as_str()),
+            message: delivery
+                .digest
+                .as_ref()
+                .and_then(|digest| digest.message.as_ref())
+                .map(|id| id.as_str()),
         }
     }
 }

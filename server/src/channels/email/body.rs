@@ -209,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_reads_like_this() {
+        let parts = samples::digested();
+        let summary = Summary::of(&samples::digest(&parts));
+        assert_eq!(digest_plain(&summary, FOOTER), include_str!("snapshots/digest.txt"));
+        assert_eq!(digest_html(&summary, FOOTER), include_str!("snapshots/digest.html"));
+    }
+
+    #[test]
     fn lines_break_between_words() {
         let mut out = String::new();
         wrapped(&mut out, "Found:  ", "        ", &["word"; 30].join(" "));
@@ -228,6 +236,11 @@ mod tests {
             if !text::clean(&name, 160).is_empty() {
                 prop_assert_eq!(tags(&html(&hostile, FOOTER)), tags(&html(&harmless, FOOTER)));
             }
+            let parts = |name| samples::worst_digest(name);
+            let (good, bad) = (parts("name"), parts(&name));
+            let digest = |parts: &[_]| digest_html(&Summary::of(&samples::digest(parts)), FOOTER);
+            prop_assert_eq!(tags(&digest(&bad)), tags(&digest(&good)));
+            prop_assert!(!digest(&bad).contains("://"));
             let facts: String = hostile.facts.iter().map(|(_, value)| defused(value)).collect();
             prop_assert!(!facts.contains("://"), "{facts}");
         }

@@ -136,11 +136,11 @@ mod tests {
                 "From: Offchannel <offchannel@example.org>",
                 "Subject: Offchannel: prohibited app Telegram on sam-laptop",
                 &format!("Message-ID: <{}@example.org>", samples::delivery(samples::unit()).id),
-                &format!("In-Reply-To: <{}@example.org>", samples::unit().alert.id),
-                &format!("References: <{}@example.org>", samples::unit().alert.id),
                 "To: soc@example.org, ada@example.org",
                 "Auto-Submitted: auto-generated",
                 "X-Auto-Response-Suppress: OOF, AutoReply",
+                &format!("In-Reply-To: <{}@example.org>", samples::unit().alert.id),
+                &format!("References: <{}@example.org>", samples::unit().alert.id),
                 "MIME-Version: 1.0",
                 &format!(
                     "Content-Type: multipart/alternative; boundary=\"part-{}\"",

@@ -103,3 +103,56 @@ fn line(told: &Told<'_>) -> Line {
         alert: last.alert.id.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channels::samples;
+    use crate::domain::alert::{AlertAction, Cause};
+
+    #[test]
+    fn a_line_says_what_became_of_an_alert() {
+        let parts = samples::digested();
+        let summary = Summary::of(&samples::digest(&parts));
+        assert_eq!(summary.title, "3 alerts: 2 open, 1 resolved");
+        assert_eq!(
+            summary.when,
+            "2026-03-04 10:00 UTC to 2026-03-04 11:00 UTC (daily at 08:00, Europe/London)"
+        );
+        let lines: Vec<String> = summary
+            .lines
+            .iter()
+            .map(|line| format!("{}: {}: {}", line.severity, line.about, line.what))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "critical: prohibited app Signal on kim-laptop in Finance: new alert",
+                "high: silent device in Finance: new alert, escalated",
+                "high: prohibited app Telegram on sam-laptop in Finance: new alert, resolved, back again, resolved (removed)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted() {
+        let mut parts = Vec::new();
+        for number in 0..60 {
+            parts.extend(samples::part(
+                number,
+                AlertAction::Opened,
+                None::<Cause>,
+                samples::prohibited("h", "Telegram"),
+            ));
+        }
+        let summary = Summary::of(&samples::digest(&parts));
+        let written = summary.fitted(50, 200, |summary| {
+            Ok::<_, ()>(format!("{}{}", "x".repeat(summary.lines.len() * 10), summary.more).into_bytes())
+        });
+        let written = String::from_utf8(written.unwrap()).unwrap();
+        assert!(
+            written.len() <= 200 && written.trim_start_matches('x').parse::<usize>().unwrap() >= 41,
+            "{written}"
+        );
+    }
+}

@@ -190,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_says_what_became_of_each_alert() {
+        let parts = samples::digested();
+        let body: Value = serde_json::from_slice(&digest_body(&samples::digest(&parts)).unwrap()).unwrap();
+        assert_eq!(
+            (&body["type"], &body["timestamp"]),
+            (&"alert.digest".into(), &"2026-03-04T11:00:00Z".into())
+        );
+        let data = &body["data"];
+        assert_eq!((&data["count"], &data["more"]), (&3.into(), &0.into()));
+        assert_eq!(
+            data["alerts"][2]["changes"],
+            serde_json::json!(["opened", "resolved", "reopened", "resolved"])
+        );
+        assert_eq!(data["alerts"][2]["device"]["hostname"], "sam-laptop");
+        let parts = samples::worst_digest(&"\u{1}".repeat(200_000));
+        let body = digest_body(&samples::digest(&parts)).unwrap();
+        assert!(body.len() <= BODY_MAX, "{} bytes", body.len());
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let shown = body["data"]["alerts"].as_array().unwrap().len();
+        assert!(shown > 0 && body["data"]["more"] == 251 - shown, "{shown}");
+    }
+
+    #[test]
     fn a_body_says_what_happened_when_and_to_what() {
         let body = read(&notification("sam-laptop", 1, "4.6.5"));
         assert_eq!(body["type"], "alert.reopened");
