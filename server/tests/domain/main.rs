@@ -4,6 +4,7 @@
 
 mod copies;
 mod exceptions;
+mod imports;
 mod people;
 mod rotation;
 mod routes;

@@ -59,7 +59,11 @@ pub fn check(text: &str, now: Timestamp) -> Result<Parsed, Problems> {
 fn read(text: &str, now: Option<Timestamp>) -> Result<Parsed, Problems> {
     let mut report = Report::new(text);
     if text.len() > TEXT_MAX {
-        report.error(0..0, "", format!("the file has {} bytes, at most {TEXT_MAX} are read", text.len()));
+        report.error(
+            0..0,
+            "",
+            format!("the file has more than {TEXT_MAX} bytes, which is the most that is read"),
+        );
         return Err(Problems(report.problems));
     }
     let policy = match DeTable::parse(text) {
