@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+mod attempts;
 mod copies;
 mod exceptions;
 mod imports;
@@ -9,6 +10,7 @@ mod people;
 mod rotation;
 mod routes;
 mod stopped;
+mod terms;
 mod units;
 mod world;
 
