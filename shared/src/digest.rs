@@ -1,4 +1,4 @@
-//! The digest of an inventory: one value for one state, on both sides of the wire.
+//! The digest of an inventory, or of what is accepted on a device: one value for one state, on both sides of the wire.
 //!
 //! Made from length-prefixed fields and not from JSON, so that a field which a newer version adds,
 //! or another way to write the same JSON, does not change the digest of what is already known.
@@ -9,9 +9,12 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use crate::inventory::{Health, Inventory};
+use crate::wire::Accepted;
 
 /// First bytes of everything that is hashed; a change of the layout gets a new one.
 const LAYOUT: &str = "offchannel inventory 1";
+/// As [`LAYOUT`], for what is accepted.
+const ACCEPTED_LAYOUT: &str = "offchannel accepted 1";
 
 /// SHA-256 of an inventory, as 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +69,23 @@ impl Digest {
             hash.optional(why);
         }
         Self(hex(hash.0.finish().as_ref()))
+    }
+
+    /// The digest of what is accepted on a device, in this order; none if that is nothing.
+    pub fn of_accepted(accepted: &[Accepted]) -> Option<Self> {
+        if accepted.is_empty() {
+            return None;
+        }
+        let mut hash = Fields(Context::new(&SHA256));
+        hash.text(ACCEPTED_LAYOUT);
+        for one in accepted {
+            hash.text(one.id.as_str());
+            hash.optional(one.rule.as_ref().map(|rule| rule.as_str()));
+            hash.optional(one.app.as_ref().map(|app| app.as_str()));
+            hash.text(&one.start.to_string());
+            hash.text(&one.end.to_string());
+        }
+        Some(Self(hex(hash.0.finish().as_ref())))
     }
 
     /// The hexadecimal digits.

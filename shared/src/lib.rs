@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod device;
 pub mod digest;
 pub mod error_chain;
+pub mod exception_code;
 pub mod ids;
 pub mod inventory;
 pub mod label;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceFacts;
 use crate::digest::Digest;
-use crate::ids::{DeviceId, Epoch};
+use crate::ids::{AppId, DeviceId, Epoch, ExceptionId, RuleId};
 use crate::inventory::{Inventory, Transition};
 use crate::signing::{Envelope, PublicKey, RotationProof};
 
@@ -37,6 +37,8 @@ pub const ANSWER_MAX: usize = 4 * 1024 * 1024;
 pub const SIGHTINGS_MAX: usize = 1_000;
 /// Most transitions that a report carries; what is lost beyond is counted.
 pub const TRANSITIONS_MAX: usize = 500;
+/// Most exceptions that an agent is told of.
+pub const ACCEPTED_MAX: usize = 100;
 /// Most bytes of any single text that a device says of itself or of what was found on it.
 pub const TEXT_MAX: usize = 1_024;
 
@@ -91,6 +93,27 @@ pub struct CheckInRequest {
     pub policy_expires_at: Option<Timestamp>,
     /// Version of the agent.
     pub agent_version: String,
+    /// The digest of what the agent knows to be accepted on the device; none if it knows of nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Digest>,
+}
+
+/// Something that the organisation accepts on a device for a time: an exception, without what is nobody's business
+/// there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The exception.
+    pub id: ExceptionId,
+    /// The rule that it waives; every rule if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleId>,
+    /// The app that it accepts; every app if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppId>,
+    /// From when on.
+    pub start: Timestamp,
+    /// Until when.
+    pub end: Timestamp,
 }
 
 /// The answer to a check-in.
@@ -103,6 +126,9 @@ pub struct CheckInResponse {
     /// A new policy, if the agent does not have the latest, or the latest renewed before it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Envelope>,
+    /// All that is accepted on the device, at most [`ACCEPTED_MAX`], if that is not what the agent knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Vec<Accepted>>,
     /// Whether the collector wants a full report, because it has another revision or digest.
     pub report_wanted: bool,
     /// The collector's clock.

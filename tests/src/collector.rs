@@ -238,6 +238,7 @@ fn respond(path: &str, body: &[u8], state: &mut State) -> std::io::Result<Vec<u8
                 schema: SCHEMA,
                 next_check_in: CHECK_IN,
                 bundle,
+                accepted: None,
                 report_wanted: false,
                 server_time,
             })

@@ -190,6 +190,7 @@ impl Device {
             policy_version: 1,
             policy_expires_at: None,
             agent_version: VERSION.to_owned(),
+            accepted: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use offchannel_tests::device::dpkg;
 use offchannel_tests::site::POLICY;
-use offchannel_tests::{Device, Site, wait_for};
+use offchannel_tests::{Agent, Device, Root, Site, wait_for};
 
 #[test]
 fn a_finding_is_accepted_for_a_time_by_two_people_and_counts_again_when_that_is_over() {
@@ -98,4 +98,68 @@ fn an_exception_that_is_revoked_ends_at_once() {
     site.json(&["exception", "revoke", exception, "--by", "grace", "--note", "the pilot is over"]);
     site.receiver.wait_for("alert.opened", "telegram");
     assert_eq!(site.only_device()["device"]["status"], "breach");
+}
+
+/// `offchannel-agent status`, for its user.
+fn status(agent: &Agent) -> serde_json::Value {
+    agent.command(&["status", "--format", "json"]).json()
+}
+
+#[test]
+fn a_user_asks_by_the_code_of_a_finding_and_sees_on_the_device_that_it_is_accepted_and_when_it_is_not() {
+    let site = Site::serving();
+    let mut root = Root::new();
+    root.install("telegram-desktop", "4.6.5");
+    let mut agent = Agent::of(&site, &root);
+    agent.start();
+    site.receiver.wait_for("alert.opened", "telegram");
+    let code = wait_for("a finding with its code", || {
+        let status = status(&agent);
+        let code = status["findings"][0]["code"].as_str().map(str::to_owned);
+        code.ok_or_else(|| format!("{status:#}"))
+    });
+
+    let ask = |code: &str| {
+        let ask =
+            ["exception", "request", "--code", code, "--for", "10d", "--reason", "sources", "--by", "ada"];
+        site.run(&ask)
+    };
+    let mut typo = code.clone().into_bytes();
+    typo[0] = if typo[0] == b'7' { b'8' } else { b'7' };
+    let refused = ask(&String::from_utf8(typo).expect("a text"));
+    assert_eq!(refused.code, 2, "{refused:#?}");
+    assert!(refused.stderr.contains("typing error"), "{refused:#?}");
+    let asked = ask(&code.to_lowercase());
+    assert!(asked.stdout.contains("app   telegram\n  rule  no-consumer-messaging"), "{asked:#?}");
+    let exception =
+        site.json(&["exception", "list"])["exceptions"][0]["id"].as_str().expect("an id").to_owned();
+    site.json(&["exception", "approve", &exception, "--by", "grace"]);
+
+    wait_for("the agent to know what is accepted", || {
+        let found = &status(&agent)["findings"][0];
+        if found["accepted"]["exception"] == exception.as_str() { Ok(()) } else { Err(format!("{found:#}")) }
+    });
+    let shown = agent.command(&["status", "--lang", "en"]).stdout;
+    assert!(shown.contains("accepted    by your organisation, until"), "{shown}");
+    // What is known survives a restart.
+    agent.stop();
+    assert_eq!(status(&agent)["findings"][0]["accepted"]["exception"], exception.as_str());
+    agent.start();
+    site.json(&["exception", "revoke", &exception, "--by", "grace", "--note", "over"]);
+    wait_for("the agent to know that nothing is accepted", || {
+        let found = &status(&agent)["findings"][0];
+        if found["accepted"].is_null() { Ok(()) } else { Err(format!("{found:#}")) }
+    });
+    root.remove("telegram-desktop");
+    site.receiver.wait("the app to be gone", |heard| {
+        heard
+            .iter()
+            .rev()
+            .find(|heard| {
+                heard.says("alert.resolved", "telegram") && heard.data["alert"]["cause"] == "removed"
+            })
+            .cloned()
+    });
+    let over = ask(&code);
+    assert!(over.failure().contains("no finding has the code"), "{over:#?}");
 }

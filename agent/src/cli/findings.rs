@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use offchannel_shared::device::Platform;
-use offchannel_shared::ids::{AppId, RuleId};
+use offchannel_shared::exception_code::ExceptionCode;
+use offchannel_shared::ids::{AppId, ExceptionId, RuleId};
 use offchannel_shared::inventory::{Grade, Inventory, Sighting, Unlisted};
 use offchannel_shared::language::Language;
-use offchannel_shared::policy::{Breach, Evaluation, Judged, Severity, Subject, Texts, evaluate};
+use offchannel_shared::policy::{Breach, Evaluation, Exception, Judged, Severity, Subject, Texts, evaluate};
+use offchannel_shared::wire::Accepted;
 use serde::Serialize;
 
 use super::viewer::Viewer;
@@ -46,9 +48,21 @@ pub struct Finding {
     pub sightings: Vec<Sighting>,
     /// The same for an app that no entry of the catalogue lists.
     pub unlisted: Vec<Unlisted>,
+    /// What accepts it now, if anything does.
+    pub accepted: Option<AcceptedRow>,
+    /// By which an exception is asked for; none on a device that is not enrolled.
+    pub code: Option<String>,
     what_to_do: String,
     /// Whether business records must be copied first.
     records_step: bool,
+}
+
+/// An exception.
+#[derive(Debug, Serialize)]
+pub struct AcceptedRow {
+    pub exception: ExceptionId,
+    /// By this device's clock. The collector's decides.
+    pub until: Timestamp,
 }
 
 /// Who asks, how, and when.
@@ -62,12 +76,17 @@ pub struct Asked<'a> {
 }
 
 /// Judges what was found last by the policy in force. Returns the findings that this person may see, and how many others
-/// there are. Exceptions are granted at the collector and not known here.
+/// there are. Exceptions are those that the collector told of.
 pub fn findings(record: &Record, policy: &InForce, asked: &Asked<'_>) -> (Vec<Finding>, usize) {
+    let exceptions: Vec<Exception> = record.accepted.iter().map(exception).collect();
     let judge = |inventory: &Inventory| -> Evaluation {
         let bundle = &policy.bundle;
-        let subject =
-            Subject { platform: asked.platform, placement: &bundle.placement, inventory, exceptions: &[] };
+        let subject = Subject {
+            platform: asked.platform,
+            placement: &bundle.placement,
+            inventory,
+            exceptions: &exceptions,
+        };
         evaluate(&bundle.policy, &policy.catalogue, &subject, asked.now)
     };
     let mut seen = record.inventory.clone();
@@ -81,6 +100,11 @@ pub fn findings(record: &Record, policy: &InForce, asked: &Asked<'_>) -> (Vec<Fi
     shown.sort_by(|a, b| (&a.rule, &a.app).cmp(&(&b.rule, &b.app)));
     let elsewhere = all.len().saturating_sub(shown.len());
     (shown.into_iter().map(|judged| finding(record, &seen, policy, asked, judged)).collect(), elsewhere)
+}
+
+fn exception(told: &Accepted) -> Exception {
+    let Accepted { id, rule, app, start, end } = told.clone();
+    Exception { id, rule, app, start, end }
 }
 
 fn finding(
@@ -104,7 +128,12 @@ fn finding(
     let since = record.first_seen.get(&judged.app).copied();
     let grace_ends = since.map(|since| judged.grace.after(since)).filter(|end| *end > asked.now);
     let notice = rule.map(|rule| told(policy, &rule.notice, asked.languages)).unwrap_or_default();
+    let accepting = judged.exception.as_ref().and_then(|id| record.accepted.iter().find(|one| one.id == *id));
+    let device = record.enrolment.as_ref().map(|enrolment| &enrolment.device_id);
+    let code = device.map(|device| ExceptionCode::of(device, &judged.rule, &judged.app).to_string());
     let mut finding = Finding {
+        accepted: accepting.map(|one| AcceptedRow { exception: one.id.clone(), until: one.end }),
+        code,
         what_to_do: String::new(),
         records_step: rule.is_some_and(|rule| rule.records_step),
         name,
@@ -149,6 +178,9 @@ impl Finding {
 
     /// What the user can do, in these words.
     pub fn what_to_do(&self, words: &Words) -> String {
+        if self.accepted.is_some() {
+            return words.do_nothing.to_owned();
+        }
         match self.kind {
             Breach::RequiredMissing => fill(words.do_install, &[&self.name]),
             Breach::Unreviewed => fill(words.do_ask, &[&self.name]),

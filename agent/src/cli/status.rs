@@ -161,27 +161,29 @@ fn table(out: &mut dyn io::Write, status: &Status, asked: &Asked<'_>) -> io::Res
     let Some(policy) = status.policy.as_ref().filter(|_| status.revision > 0) else {
         return writeln!(out, "{}", words.nothing_judged);
     };
-    match (status.findings.len(), status.findings_elsewhere) {
-        (0, 0) => writeln!(out, "{}", words.all_in_order)?,
-        (0, _) => writeln!(out, "{}", words.own_in_order)?,
-        (count, _) => {
+    let (accepted, wrong): (Vec<_>, Vec<_>) = status.findings.iter().partition(|one| one.accepted.is_some());
+    match (wrong.len(), status.findings_elsewhere, accepted.len()) {
+        (0, 0, 0) => writeln!(out, "{}", words.all_in_order)?,
+        (0, _, 0) => writeln!(out, "{}", words.own_in_order)?,
+        (0, ..) => writeln!(out, "{}", words.rest_in_order)?,
+        (count, ..) => {
             writeln!(out, "{}", fill(words.not_in_order, &[&count.to_string()]))?;
             texts(out, "", &policy.text)?;
         }
     }
-    for found in &status.findings {
+    for found in wrong.iter().chain(&accepted) {
         finding(out, found, asked)?;
     }
     if status.findings_elsewhere > 0 {
         writeln!(out, "\n{}", fill(words.elsewhere, &[&status.findings_elsewhere.to_string()]))?;
     }
-    if !status.findings.is_empty() {
+    if !wrong.is_empty() {
         writeln!(out, "\n{}", words.ask)?;
         match policy.exceptions.is_empty() {
             true => writeln!(out, "  {}", words.ask_keepers)?,
             false => texts(out, "  ", &policy.exceptions)?,
         }
-        writeln!(out, "  {}", words.exceptions_unknown)?;
+        writeln!(out, "  {}", words.exceptions_follow)?;
     }
     writeln!(out, "\n{}", fill(words.explain, &["offchannel-agent explain"]))
 }
@@ -220,11 +222,17 @@ fn finding(out: &mut dyn io::Write, finding: &Finding, asked: &Asked<'_>) -> io:
     if let Some(since) = finding.since {
         rows.push((words.since, since.to_string()));
     }
-    if let Some(end) = finding.grace_ends {
+    if let Some(accepted) = &finding.accepted {
+        let until = [&accepted.until.to_string(), accepted.exception.as_str()];
+        rows.push((words.accepted, fill(words.accepted_until, &until)));
+    } else if let Some(end) = finding.grace_ends {
         rows.push((words.grace, fill(words.grace_until, &[&end.to_string()])));
     }
     rows.extend(finding.why().map(|why| (words.why, why.to_owned())));
     rows.push((words.to_do, one_line(&finding.what_to_do(words))));
+    if let Some(code) = finding.code.as_ref().filter(|_| finding.accepted.is_none()) {
+        rows.push((words.code, code.clone()));
+    }
     labelled(out, "  ", &rows)
 }
 

@@ -40,6 +40,8 @@ words! {
     why: "why", "pam";
     grace: "time left", "amser ar ôl";
     to_do: "what to do", "beth i'w wneud";
+    accepted: "accepted", "derbyniwyd";
+    code: "code", "cod";
     // The policy.
     policy_is: "{}, version {}, good until {}", "{}, fersiwn {}, dilys tan {}";
     policy_expired: "{}, version {}, expired at {} and still in force",
@@ -71,7 +73,10 @@ words! {
     other_account: "in the account {}", "yn y cyfrif {}";
     grace_until: "until {}; from then on it counts as a breach",
         "tan {}; o hynny ymlaen bydd yn cyfrif fel toriad";
+    rest_in_order: "Nothing that is yours counts against the policy now.",
+        "Nid oes gennych ddim sy'n cyfrif yn erbyn y polisi ar hyn o bryd.";
     // What to do.
+    do_nothing: "Nothing until then.", "Dim tan hynny.";
     do_install: "Install {}.", "Gosodwch {}.";
     do_ask: "Nobody has decided about {} yet. Ask those who look after this device whether you may use it.",
         "Nid oes neb wedi penderfynu ynghylch {} eto. Gofynnwch i'r rhai sy'n gofalu am y ddyfais hon a gewch ei ddefnyddio.";
@@ -83,8 +88,10 @@ words! {
     // Exceptions.
     ask: "To ask for an exception", "I ofyn am eithriad";
     ask_keepers: "Ask those who look after this device.", "Gofynnwch i'r rhai sy'n gofalu am y ddyfais hon.";
-    exceptions_unknown: "Exceptions are kept at the collector: what you have one for is listed here all the same.",
-        "Cedwir eithriadau yn y casglydd: rhestrir yma hefyd yr hyn y mae gennych eithriad ar ei gyfer.";
+    exceptions_follow: "Give the code that stands with it. An exception that is granted shows here with the next contact.",
+        "Rhowch y cod a ddangosir gydag ef. Bydd eithriad a ganiateir i'w weld yma ar ôl y cyswllt nesaf.";
+    code_is: "To ask for an exception, give the code {}.", "I ofyn am eithriad, rhowch y cod {}.";
+    accepted_until: "by your organisation, until {} ({})", "gan eich sefydliad, tan {} ({})";
     explain: "What was sent from this device: {}", "Yr hyn a anfonwyd o'r ddyfais hon: {}";
     // What was sent.
     agent_does: "This agent looks for installed messaging apps, and reports those that the policy asks about.",

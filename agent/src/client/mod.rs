@@ -187,6 +187,7 @@ mod tests {
             policy_version: 1,
             policy_expires_at: None,
             agent_version: "x".repeat(COMPRESS_FROM),
+            accepted: None,
         };
         let (body, compressed) = Request::CheckIn(request.clone()).body().unwrap();
         assert!(compressed && body.len() < COMPRESS_FROM);

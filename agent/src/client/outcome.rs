@@ -98,6 +98,7 @@ mod tests {
             policy_version: 0,
             policy_expires_at: None,
             agent_version: String::new(),
+            accepted: None,
         });
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, retry_after.parse().unwrap());

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use offchannel_shared::error_chain::error_chain;
 use offchannel_shared::ids::Epoch;
 use offchannel_shared::signing::request::SKEW_MAX;
-use offchannel_shared::wire::codes;
+use offchannel_shared::wire::{ACCEPTED_MAX, Accepted, codes};
 
 use super::core::Core;
 use super::events::{Chance, InFlight, Moment, SentReport};
@@ -57,6 +57,7 @@ impl Core {
         let (next_check_in, bundle, server_time) = match (answer, sent) {
             (Answer::CheckIn(answer), _) => {
                 self.report_wanted |= answer.report_wanted;
+                self.told_accepted(answer.accepted);
                 (answer.next_check_in, answer.bundle, answer.server_time)
             }
             (Answer::Report(answer), InFlight::Report(report)) => {
@@ -85,6 +86,16 @@ impl Core {
         self.check_in_at = now.mono.saturating_add(schedule::jitter(self.interval, chance.number));
         self.told_time(server_time, now);
         self.offered(bundle, now);
+    }
+
+    /// What is accepted on this device, if that is not what was known.
+    fn told_accepted(&mut self, accepted: Option<Vec<Accepted>>) {
+        let Some(mut accepted) = accepted else { return };
+        accepted.truncate(ACCEPTED_MAX);
+        if accepted != self.record.accepted {
+            self.record.accepted = accepted;
+            self.dirty = true;
+        }
     }
 
     fn acknowledged(&mut self, report: &SentReport) {

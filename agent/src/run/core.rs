@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{DeviceFacts, Platform};
+use offchannel_shared::digest::Digest;
 use offchannel_shared::inventory::{Health, Inventory, Transition};
 use offchannel_shared::signing::Envelope;
 use offchannel_shared::wire::{CheckInRequest, ReportRequest, SCHEMA};
@@ -264,6 +265,7 @@ impl Core {
             policy_version: self.policy.as_ref().map_or(0, |policy| policy.bundle.version),
             policy_expires_at: self.policy.as_ref().map(|policy| policy.bundle.expires_at),
             agent_version: AGENT_VERSION.to_owned(),
+            accepted: Digest::of_accepted(&self.record.accepted),
         }))
     }
 

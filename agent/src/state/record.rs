@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{AppId, Epoch};
 use offchannel_shared::inventory::{Inventory, Sighting, Transition, transitions};
-use offchannel_shared::wire::{ReportRequest, TRANSITIONS_MAX};
+use offchannel_shared::wire::{Accepted, ReportRequest, TRANSITIONS_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Enrolment, is_another};
@@ -52,6 +52,9 @@ pub struct Record {
     /// The digest of that revision.
     #[serde(default)]
     pub acknowledged_digest: Option<Digest>,
+    /// What the organisation accepts on this device for a time, as the collector told it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
     /// What was found last, as far as the policy asks about it.
     pub inventory: Inventory,
     /// Since when each app of `inventory` has been seen, by the device's clock.
@@ -112,6 +115,7 @@ impl Record {
             digest: None,
             acknowledged: 0,
             acknowledged_digest: None,
+            accepted: Vec::new(),
             inventory: Inventory::default(),
             first_seen: BTreeMap::new(),
             transitions: Vec::new(),

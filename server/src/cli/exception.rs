@@ -4,6 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use offchannel_shared::exception_code::ExceptionCode;
 use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
 use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
@@ -44,7 +45,7 @@ pub(super) struct RequestArgs {
     #[command(flatten)]
     covers: CoversArgs,
     /// The app that is accepted; every app of the rule if not given.
-    #[arg(long, value_name = "APP", required_unless_present = "rule")]
+    #[arg(long, value_name = "APP", required_unless_present_any = ["rule", "code"])]
     app: Option<AppId>,
     /// The rule that is waived; every rule if not given.
     #[arg(long, value_name = "RULE")]
@@ -85,11 +86,15 @@ struct CoversArgs {
     /// For all devices with this label.
     #[arg(long, value_name = "LABEL")]
     label: Option<Label>,
+    /// For the app on the device whose user was shown this code, by a notice or `offchannel-agent status`.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["app", "rule"])]
+    code: Option<ExceptionCode>,
 }
 
 impl CoversArgs {
+    /// What is given but for a code.
     fn covers(self) -> Option<Covers> {
-        let Self { device, unit, person, label } = self;
+        let Self { device, unit, person, label, code: _ } = self;
         let device = device.map(Covers::Device);
         device.or(unit.map(Covers::Unit)).or(person.map(Covers::Person)).or(label.map(Covers::Label))
     }
@@ -216,24 +221,35 @@ pub(super) async fn run(command: ExceptionCommand, app: &App, out: &mut dyn Writ
 
 async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
     let start = args.from.unwrap_or_else(|| app.service.now());
-    let Some(covers) = args.covers.covers() else {
-        let why = "an exception is for somebody: give --device, --unit, --person or --label";
+    let (covers, rule, accepted) = match args.covers.code {
+        Some(code) => {
+            let finding = app.service.finding_of_code(code).await?;
+            (Some(Covers::Device(finding.device)), Some(finding.rule), Some(finding.app))
+        }
+        None => (args.covers.covers(), args.rule, args.app),
+    };
+    let Some(covers) = covers else {
+        let why = "an exception is for somebody: give --device, --unit, --person, --label or --code";
         return Err(ServiceError::Invalid(why.to_owned()).into());
     };
     let end = args.until.unwrap_or_else(|| args.span.unwrap_or_default().after(start));
-    let request = Request { covers, rule: args.rule, app: args.app, reason: args.reason, start, end };
+    let request = Request { covers, rule, app: accepted, reason: args.reason, start, end };
     let view = app.service.request_exception(request, &args.by).await?;
     match args.format {
         Format::Json => one(out, &view)?,
         Format::Table => {
-            let devices = app.service.covered_devices(&view.exception.request.covers).await?;
-            let covers = printable(&view.exception.request.covers.to_string());
-            writeln!(
-                out,
-                "For {covers}: {} now.",
-                counted(usize::try_from(devices).unwrap_or(usize::MAX), "device")
-            )?;
-            writeln!(out, "Exception {} is asked for. Somebody else approves it with", view.exception.id)?;
+            let Request { covers, rule, app: accepted, .. } = &view.exception.request;
+            let devices = app.service.covered_devices(covers).await?;
+            let count = counted(usize::try_from(devices).unwrap_or(usize::MAX), "device");
+            writeln!(out, "Exception {} is asked for:", view.exception.id)?;
+            writeln!(out, "  for   {}, {count} now", printable(&covers.to_string()))?;
+            if let Some(accepted) = accepted {
+                writeln!(out, "  app   {accepted}")?;
+            }
+            if let Some(rule) = rule {
+                writeln!(out, "  rule  {rule}")?;
+            }
+            writeln!(out, "Somebody else approves it with")?;
             writeln!(out, "  offchannel-server exception approve {} --by NAME", view.exception.id)?;
         }
     }

@@ -113,6 +113,8 @@ impl Service {
         }
         count(&self.0.stats.check_ins);
         let on_record = known.on_record.as_ref().map(|(epoch, revision, digest)| (epoch, *revision, digest));
+        let told = known.accepted(device, &self.exceptions_in_force(), now);
+        let news = told.as_ref().and_then(|told| told.digest.as_ref()) != request.accepted.as_ref();
         let offered = request.digest.as_ref().map(|digest| (&request.epoch, request.revision, digest));
         Ok(CheckInResponse {
             schema: SCHEMA,
@@ -124,6 +126,7 @@ impl Service {
                 request.policy_expires_at,
                 now,
             )?,
+            accepted: news.then(|| told.map_or_else(Vec::new, |told| told.list.clone())),
             report_wanted: on_record != offered,
             server_time: now,
         })

@@ -8,9 +8,12 @@ use offchannel_shared::device::Placement;
 use offchannel_shared::digest::Digest;
 use offchannel_shared::ids::{DeviceId, Epoch};
 use offchannel_shared::signing::{Envelope, PublicKey};
+use offchannel_shared::wire::Accepted;
 
 use crate::domain::alert::AlertKind;
 use crate::domain::case::Case;
+use crate::domain::exception::{Holder, InForceExceptions};
+use crate::domain::placement::PersonRef;
 use crate::store::Seen;
 
 /// What authentication needs to know of a device.
@@ -37,6 +40,24 @@ pub(super) struct Known {
     pub(super) missed: bool,
     /// It is told to have copies.
     pub(super) cloned: bool,
+    /// Who uses it.
+    person: Option<PersonRef>,
+    accepted: Mutex<AcceptedOf>,
+}
+
+/// What is accepted on a device, as of a place in the history of exceptions.
+#[derive(Debug, Default)]
+struct AcceptedOf {
+    version: u64,
+    /// None if that is nothing, as on nearly all devices.
+    told: Option<Arc<ToldAccepted>>,
+}
+
+/// What a device is told of.
+#[derive(Debug)]
+pub(super) struct ToldAccepted {
+    pub(super) list: Vec<Accepted>,
+    pub(super) digest: Option<Digest>,
 }
 
 impl Known {
@@ -55,7 +76,28 @@ impl Known {
             on_record: device.report.as_ref().map(|r| (r.epoch.clone(), r.revision, r.digest.clone())),
             missed: active(AlertKind::DeviceSilent) || device.goodbye.is_some(),
             cloned: active(AlertKind::DeviceCloned),
+            person: device.person.clone(),
+            accepted: Mutex::default(),
         }
+    }
+
+    /// What the device is told to be accepted on it; none if that is nothing. It is looked for once for every place in the
+    /// history of exceptions; that one has ended meanwhile, the device sees itself.
+    pub(super) fn accepted(
+        &self,
+        id: &DeviceId,
+        in_force: &InForceExceptions,
+        now: Timestamp,
+    ) -> Option<Arc<ToldAccepted>> {
+        let mut known = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.version != in_force.version {
+            let holder = Holder { id, placement: &self.placement, person: self.person.as_ref() };
+            let list = in_force.told_to(holder, now);
+            let digest = Digest::of_accepted(&list);
+            let told = (!list.is_empty()).then(|| Arc::new(ToldAccepted { list, digest }));
+            *known = AcceptedOf { version: in_force.version, told };
+        }
+        known.told.clone()
     }
 }
 

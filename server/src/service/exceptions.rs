@@ -3,10 +3,12 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
+use offchannel_shared::exception_code::ExceptionCode;
 use offchannel_shared::ids::ExceptionId;
 
 use super::{Service, ServiceError};
 use crate::domain::exception::{Covers, Exception, ExceptionEvent, InForceExceptions, Request, Standing};
+use crate::domain::finding::Finding;
 use crate::random;
 use crate::store::{ChangeException, StoreError};
 
@@ -62,6 +64,26 @@ impl Service {
         let (exception, event) = Exception::requested(random::id()?, request, by, longest, self.now())?;
         self.0.store.create_exception(exception.clone(), event).await?;
         Ok(self.exception_view(exception))
+    }
+
+    /// The finding that a device's user gives the code of.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`] if there is none, or more than one; the message says what to do.
+    pub async fn finding_of_code(&self, code: ExceptionCode) -> Result<Finding, ServiceError> {
+        let mut found = self.0.store.findings_with_code(code).await?;
+        let more: Vec<String> =
+            found.iter().map(|one| format!("{} of {} on {}", one.app, one.rule, one.device)).collect();
+        match (found.pop(), more.len()) {
+            (Some(finding), 1) => Ok(finding),
+            (None, _) => Err(ServiceError::Invalid(format!(
+                "no finding has the code {code} now: it may be over, or not yet reported; see `device list`"
+            ))),
+            (Some(_), _) => Err(ServiceError::Invalid(format!(
+                "the code {code} stands for several findings: give --device, --app and --rule for one of {}",
+                more.join("; ")
+            ))),
+        }
     }
 
     /// Approves, refuses or ends an exception.

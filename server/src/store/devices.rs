@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use offchannel_shared::exception_code::ExceptionCode;
 use offchannel_shared::ids::DeviceId;
 use offchannel_shared::inventory::Sighting;
 
@@ -137,6 +138,12 @@ pub trait DeviceStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn history(&self, id: &DeviceId) -> Result<History, StoreError>;
+
+    /// The findings that have not ended whose code this is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn findings_with_code(&self, code: ExceptionCode) -> Result<Vec<Finding>, StoreError>;
 
     /// Active devices that are to be judged again by `now`, the longest due first, at most `limit`.
     ///

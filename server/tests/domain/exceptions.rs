@@ -165,3 +165,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_device_is_told_of_its_own_exceptions_that_are_not_over_and_of_those_that_end_last_if_there_are_many() {
+    let world = World::new(POLICY);
+    let device = &world.case.device;
+    let other = Covers::Device(DeviceId::from_random([2; 16]));
+    let own = || Covers::Device(device.id.clone());
+    let approved = |number: u8, covers: Covers, end: i64| {
+        let id = ExceptionId::from_random([number; 16]);
+        let (mut exception, _) =
+            Exception::requested(id, Request { covers, ..request(0, end) }, "ada", LONGEST, at(0)).unwrap();
+        exception.approve("grace", "", at(1)).unwrap();
+        exception
+    };
+    let all = |exceptions: Vec<Exception>| {
+        let judged = exceptions.iter().map(|one| (one.request.covers.clone(), one.judged().unwrap()));
+        InForceExceptions { version: 1, all: judged.collect() }
+    };
+    let told = |exceptions: Vec<Exception>, minute: i64| {
+        all(exceptions)
+            .told_to(device.into(), at(minute))
+            .into_iter()
+            .map(|told| (told.end, told.app))
+            .collect::<Vec<_>>()
+    };
+    let telegram = Some(AppId::new("telegram").unwrap());
+    let some = || vec![approved(1, own(), 100), approved(2, other.clone(), 300), approved(3, own(), 200)];
+    assert_eq!(told(some(), 50), [(at(100), telegram.clone()), (at(200), telegram.clone())]);
+    assert_eq!(told(some(), 100), [(at(200), telegram)], "what has ended accepts nothing");
+    let many: Vec<Exception> =
+        (1..=150).map(|number| approved(number, own(), 100 + i64::from(number))).collect();
+    let told = told(many, 50);
+    assert_eq!(told.len(), 100);
+    assert_eq!(told.iter().map(|(end, _)| *end).min(), Some(at(151)));
+}

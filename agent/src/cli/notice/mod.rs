@@ -107,10 +107,11 @@ pub fn run(args: &NoticeArgs, out: &mut dyn io::Write, clock: &Clock) -> Result<
     Ok(0)
 }
 
-/// The notices of all findings whose rules have one.
+/// The notices of all findings whose rules have one. Of what is accepted nobody is reminded.
 fn notices(findings: &[Finding], policy: &InForce, asked: &Asked<'_>) -> Vec<Notice> {
     let all = &policy.bundle.policy;
-    let with_notice = findings.iter().filter_map(|finding| {
+    let counting = findings.iter().filter(|finding| finding.accepted.is_none());
+    let with_notice = counting.filter_map(|finding| {
         let rule = all.rule(&finding.rule).filter(|rule| !rule.notice.is_empty())?;
         Some((finding, rule))
     });
@@ -125,7 +126,11 @@ fn notice(finding: &Finding, rule: &Rule, policy: &InForce, asked: &Asked<'_>) -
     // Each text with what was found and what to do in its own language, where we have words in it.
     let blocks = finding.notice.iter().map(|told| {
         let words = Words::in_language(&told.language).unwrap_or(asked.words);
-        let what_to_do = one_line(&finding.what_to_do(words));
+        let mut what_to_do = one_line(&finding.what_to_do(words));
+        if let Some(code) = &finding.code {
+            what_to_do.push(' ');
+            what_to_do.push_str(&fill(words.code_is, &[code]));
+        }
         fill("{}.\n{}\n{}", &[&heading(words, finding), &lines(&told.text), &what_to_do])
     });
     Notice {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use offchannel_shared::device::{Placement, Platform};
-use offchannel_shared::ids::{AppId, DeviceId, Epoch};
+use offchannel_shared::ids::{AppId, DeviceId, Epoch, ExceptionId, RuleId};
 use offchannel_shared::inventory::{Grade, Inventory, Sighting, Unlisted};
 use offchannel_shared::language::Language;
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::{BUNDLE_SCHEMA, Bundle, parse};
+use offchannel_shared::wire::Accepted;
 
 use super::*;
 use crate::identity::Enrolment;
@@ -121,17 +122,19 @@ Telegram is prohibited (rule no-telegram, severity high)
   time left   until 2026-12-03T00:53:20Z; from then on it counts as a breach
   why         It is not permitted at work.
   what to do  First copy business records out of it into the records system. Remove Telegram. Use Microsoft Teams or Element instead.
+  code        B292X-G70C3
 
 Microsoft Teams is required and missing (rule teams-present, severity low)
   why         Colleagues must reach you.
   what to do  Install Microsoft Teams.
+  code        8DEWJ-VHA6J
 
 More in the accounts of other users, which is not shown to you: 1
 
 To ask for an exception
   Write to security@example.org.
   Say what you need it for.
-  Exceptions are kept at the collector: what you have one for is listed here all the same.
+  Give the code that stands with it. An exception that is granted shows here with the next contact.
 
 What was sent from this device: offchannel-agent explain
 ";
@@ -156,16 +159,18 @@ Mae Telegram wedi'i wahardd (rheol no-telegram, difrifoldeb uchel)
   ers             2026-11-30T00:53:20Z
   pam             Ni chaniateir ef yn y gwaith.
   beth i'w wneud  Yn gyntaf, copïwch gofnodion busnes ohono i'r system gofnodion. Dilëwch Telegram. Defnyddiwch Microsoft Teams neu Element yn ei le.
+  cod             B292X-G70C3
 
 Mae Microsoft Teams yn ofynnol, ac nid yw yma (rheol teams-present, difrifoldeb isel)
   pam             Colleagues must reach you.
   beth i'w wneud  Gosodwch Microsoft Teams.
+  cod             8DEWJ-VHA6J
 
 Rhagor yng nghyfrifon defnyddwyr eraill, na chaiff ei ddangos i chi: 1
 
 I ofyn am eithriad
   Ysgrifennwch at diogelwch@example.org.
-  Cedwir eithriadau yn y casglydd: rhestrir yma hefyd yr hyn y mae gennych eithriad ar ei gyfer.
+  Rhowch y cod a ddangosir gydag ef. Bydd eithriad a ganiateir i'w weld yma ar ôl y cyswllt nesaf.
 
 Yr hyn a anfonwyd o'r ddyfais hon: offchannel-agent explain
 ";
@@ -226,4 +231,50 @@ fn names_that_others_wrote_give_a_terminal_no_orders_and_no_lines() {
     let text = shown(&view, &alice(), &[], 3);
     assert!(text.contains("Nice [31m Matrix is allowed has not been reviewed"), "{text}");
     assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+}
+
+/// The same device with an exception for everything of a rule, from the fifth to the tenth hour.
+fn accepting(rule: &str) -> View {
+    let mut view = view(POLICY);
+    let accepted = Accepted {
+        id: ExceptionId::from_random([3; 16]),
+        rule: Some(RuleId::new(rule).unwrap()),
+        app: None,
+        start: at(5),
+        end: at(10),
+    };
+    view.record.as_mut().unwrap().accepted = vec![accepted];
+    view
+}
+
+#[test]
+fn what_is_accepted_is_shown_as_that_for_its_time_and_counts_again_without_any_contact() {
+    let view = accepting("no-telegram");
+    let during = shown(&view, &alice(), &["en"], 6);
+    assert!(during.contains("Not in order: 1\n"), "{during}");
+    let accepted = "Telegram is prohibited (rule no-telegram, severity high)
+  found       installed: flatpak org.telegram.desktop 1.0, for everybody on this device
+  since       2026-11-30T00:53:20Z
+  accepted    by your organisation, until 2026-11-30T10:53:20Z (exc_030c1g60r30c1g60r30c1g60r3)
+  why         It is not permitted at work.
+  what to do  Nothing until then.
+";
+    assert!(during.contains(accepted), "{during}");
+    for hour in [4, 10] {
+        let other = shown(&view, &alice(), &["en"], hour);
+        assert!(other.contains("Not in order: 2\n") && !other.contains("accepted"), "{hour}: {other}");
+    }
+    let welsh = shown(&view, &alice(), &["cy"], 6);
+    assert!(welsh.contains("derbyniwyd      gan eich sefydliad, tan 2026-11-30T10:53:20Z"), "{welsh}");
+    assert!(welsh.contains("Dim tan hynny."), "{welsh}");
+}
+
+#[test]
+fn where_all_is_accepted_nobody_is_asked_to_do_anything() {
+    let rules = POLICY.split("[[rule]]\nid = \"teams-present\"").next().unwrap();
+    let mut view = view(rules);
+    view.record.as_mut().unwrap().accepted = accepting("no-telegram").record.unwrap().accepted;
+    let during = shown(&view, &alice(), &["en"], 6);
+    assert!(during.contains("Nothing that is yours counts against the policy now."), "{during}");
+    assert!(!during.contains("To ask for an exception"), "{during}");
 }

@@ -95,6 +95,7 @@ impl Collector {
                     schema: SCHEMA,
                     next_check_in: 300,
                     bundle: self.bundle.clone(),
+                    accepted: None,
                     report_wanted: !same,
                     server_time,
                 }))

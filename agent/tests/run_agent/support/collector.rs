@@ -400,6 +400,7 @@ fn try_handle(
                 schema: SCHEMA,
                 next_check_in: state.check_in_every,
                 bundle: newer(request.policy_version),
+                accepted: None,
                 report_wanted: !same,
                 server_time: now,
             }))

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::exception_code::ExceptionCode;
+use offchannel_shared::ids::{AppId, DeviceId, RuleId};
 use offchannel_shared::policy::Severity;
 use rusqlite::{Connection, Row, params};
 
@@ -21,6 +22,27 @@ pub(super) fn open(c: &Connection, device: &DeviceId) -> Result<Vec<Finding>, Fa
     let mut query = c.prepare_cached(&OPEN)?;
     let findings = query.query_map([device.as_str()], finding)?;
     Ok(findings.collect::<Result<_, _>>()?)
+}
+
+/// The findings that have not ended whose code this is. All of them are looked at, in the index that they have: codes are
+/// asked for rarely.
+pub(super) fn with_code(c: &Connection, code: ExceptionCode) -> Result<Vec<Finding>, Failure> {
+    let mut query = c.prepare_cached("SELECT device_id, rule, app FROM findings WHERE ended_at IS NULL")?;
+    let mut rows = query.query([])?;
+    let mut found: Vec<(DeviceId, RuleId, AppId)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (device, rule, app) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
+        if ExceptionCode::of(&device, &rule, &app) == code {
+            found.push((device, rule, app));
+        }
+    }
+    let mut findings = Vec::new();
+    for (device, rule, app) in found {
+        let mut of_device = open(c, &device)?;
+        of_device.retain(|finding| finding.rule == rule && finding.app == app);
+        findings.append(&mut of_device);
+    }
+    Ok(findings)
 }
 
 /// All findings of a device, oldest first.

@@ -33,6 +33,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use offchannel_shared::exception_code::ExceptionCode;
 use offchannel_shared::ids::{
     AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, ExceptionId, TokenId, UnitId,
 };
@@ -54,6 +55,7 @@ use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
 use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::finding::Finding;
 use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
 use crate::domain::placement::{DeviceKey, Placing};
 use crate::domain::policy_draft::Draft;
@@ -167,6 +169,10 @@ impl DeviceStore for SqliteStore {
             Ok(History { sightings: sightings::all(c, &id)?, findings: findings::all(c, &id)? })
         };
         self.readers.read("read a device's history", load).await
+    }
+
+    async fn findings_with_code(&self, code: ExceptionCode) -> Result<Vec<Finding>, StoreError> {
+        self.readers.read("look for a finding by its code", move |c| findings::with_code(c, code)).await
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DeviceId>, StoreError> {
