@@ -110,7 +110,7 @@ pub enum ServiceError {
     #[error("the policy bundle cannot be written")]
     Bundle(#[source] serde_json::Error),
     /// The store failed.
-    #[error("the store failed")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The system gives no random bytes.
     #[error("no id could be made")]

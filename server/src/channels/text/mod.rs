@@ -9,7 +9,6 @@ mod clean;
 use offchannel_shared::policy::Severity;
 
 pub use clean::clean;
-pub(in crate::channels) use clean::hidden;
 
 use crate::domain::alert::{AlertAction, AlertKind, AlertState, COLLECTOR};
 use crate::domain::delivery::{Evidence, Notification, Trouble};

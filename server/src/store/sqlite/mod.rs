@@ -27,6 +27,7 @@ mod tokens;
 mod units;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -37,6 +38,7 @@ use offchannel_shared::exception_code::ExceptionCode;
 use offchannel_shared::ids::{
     AlertId, ApiTokenId, ChannelName, DeliveryId, DeviceId, DraftId, ExceptionId, TokenId, UnitId,
 };
+use offchannel_shared::label::Label;
 use offchannel_shared::policy::Party;
 use rusqlite::Connection;
 
@@ -465,6 +467,10 @@ impl UnitStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Result<Placing, PlanRefused>, StoreError> {
         self.writer.write("place devices", move |c| placements::assign(c, &devices, &decide, now)).await
+    }
+
+    async fn labels(&self) -> Result<BTreeSet<Label>, StoreError> {
+        self.readers.read("read the labels", placements::labels).await
     }
 
     async fn devices_in(
