@@ -19,7 +19,7 @@ pub(super) async fn serve(config: Option<&Path>) -> Result<u8, CliError> {
     let loaded = load_config(config).map_err(AppError::Config).map_err(CliError::Start)?;
     telemetry::start(&loaded.config.log);
     for warning in &loaded.warnings {
-        tracing::warn!(%warning, "a setting is not known");
+        tracing::warn!(%warning, "the configuration is used all the same");
     }
     let url = loaded.config.public_url.clone();
     // Before anything is open: a signal that comes during the start must not be lost.
