@@ -8,7 +8,7 @@ use offchannel_shared::device::{Ownership, Placement, Platform};
 use offchannel_shared::ids::AppId;
 use offchannel_shared::inventory::{Grade, Inventory, Scope, Sighting};
 use offchannel_shared::namespace::Namespace;
-use offchannel_shared::policy::{Policy, Subject, check, evaluate, parse};
+use offchannel_shared::policy::{Known, Policy, Subject, check, check_where, evaluate, parse};
 use proptest::prelude::*;
 
 const HEAD: &str = "schema = 1\nname = \"x\"\n";
@@ -34,6 +34,34 @@ fn an_app_that_an_earlier_rule_decides_is_named_where_it_stands() {
     let rules = rule("a", "prohibited", "networks = [\"whatsapp\"]")
         + &rule("b", "prohibited", "apps = [\"telegram\", \"whatsapp\"]");
     assert_eq!(warnings(&rules).len(), 1, "{:?}", warnings(&rules));
+}
+
+#[test]
+fn units_and_labels_that_there_are_not_are_named_where_they_stand() {
+    let known = Known {
+        units: ["finance", "sales"].map(|unit| unit.parse().unwrap()).into(),
+        labels: ["kiosk", "site=leeds"].map(|label| label.parse().unwrap()).into(),
+    };
+    let text = rule(
+        "a",
+        "prohibited",
+        "apps = [\"signal\"]\nwhere = { unit = [\"sales\", \"fianance\"], label = [\"kiosk\", \"site=york\"] }",
+    );
+    let text = format!("{HEAD}{text}");
+    let found = check_where(&text, Timestamp::UNIX_EPOCH, &known).unwrap().warnings;
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "7:28: warning: rule[1].where.unit: there is no unit \"fianance\"; did you mean \"finance\"?",
+            "7:59: warning: rule[1].where.label: no device, token or unit has the label \"site=york\"",
+        ]
+    );
+    assert_eq!(
+        check(&text, Timestamp::UNIX_EPOCH).unwrap().warnings,
+        [],
+        "where that is not known nothing is said"
+    );
 }
 
 #[test]

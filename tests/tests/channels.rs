@@ -1,6 +1,7 @@
 //! Channels as an operator sets them up: listed, tried out, and what was given up sent again. No secret is ever shown.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use offchannel_tests::device::dpkg;
 use offchannel_tests::receiver::SECRET;
@@ -56,8 +57,12 @@ fn site() -> Site {
     let site = Site::serving();
     let config = fs::read_to_string(site.config()).expect("the configuration");
     fs::write(site.config(), config + OTHERS).expect("the configuration");
-    fs::write(site.folder().join("teams.url"), "https://teams.invalid/t3amss1g\n").expect("an address");
-    fs::write(site.folder().join("splunk-token"), "spl0nkt0k3n\n").expect("a token");
+    for (name, text) in [("teams.url", "https://teams.invalid/t3amss1g\n"), ("splunk-token", "spl0nkt0k3n\n")]
+    {
+        let path = site.folder().join(name);
+        fs::write(&path, text).expect("a secret");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("rights");
+    }
     site
 }
 

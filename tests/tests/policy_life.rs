@@ -172,6 +172,54 @@ fn drafts_are_kept_replaced_and_published() {
 }
 
 #[test]
+fn units_and_labels_that_there_are_not_are_told_before_and_at_publication() {
+    let site = Site::bare();
+    said(&site, &["migrate"]);
+    said(&site, &["unit", "add", "finance", "--author", "ada"]);
+    said(&site, &["token", "create", "--device-label", "kiosk"]);
+    let scoped = |scope: &str| format!("{}where = {{ {scope} }}\n", policy("\"signal\""));
+    let file = site.policy_file(&scoped("unit = [\"finanse\"], label = [\"kiosk\", \"lobby\"]"));
+    let wrong = "rule[1].where.unit: there is no unit \"finanse\"; did you mean \"finance\"?";
+    for command in [
+        &["policy", "what-if", "--file", &file][..],
+        &["policy", "draft", "save", "--file", &file],
+        &["policy", "publish", "--file", &file, "--author", "ada"],
+    ] {
+        let told = said(&site, command);
+        assert!(told.contains(wrong), "{told}");
+        assert!(told.contains("has the label \"lobby\"") && !told.contains("\"kiosk\""), "{told}");
+        let warnings = site.json(command)["warnings"].as_array().map(Vec::len);
+        assert_eq!(warnings, Some(2), "{command:?}");
+    }
+    let right = site.policy_file(&scoped("unit = [\"finance\"], label = [\"kiosk\"]"));
+    let told = site.json(&["policy", "what-if", "--file", &right]);
+    assert_eq!(told["warnings"].as_array().map(Vec::len), Some(0), "{told:#}");
+}
+
+#[test]
+fn whoever_publishes_has_a_name() {
+    let site = Site::serving();
+    let file = site.policy_file(&policy("\"signal\""));
+    for (name, code) in
+        [("", 1), ("  ", 1), ("ada\nroot", 1), ("a\u{202e}da", 1), ("collector", 1), (" ada ", 0)]
+    {
+        let output = site.run(&["policy", "publish", "--file", &file, "--author", name]);
+        assert_eq!(output.code, code, "{name:?}: {output:#?}");
+        assert!(
+            code == 0 || output.stderr.contains("a name has between 1 and 200 characters"),
+            "{output:#?}"
+        );
+    }
+    assert_eq!(site.json(&["policy", "list"])["policies"][0]["author"], "ada");
+    let publish = ["policy", "publish", "--file", &file, "--author", "ada", "--effective-from"];
+    let soon = site.run(&[&publish[..], &["tomorrow"]].concat());
+    assert!(soon.code == 2 && soon.stderr.contains("such as 2026-12-01T09:00:00Z"), "{soon:#?}");
+    // What is wanted is not there: nothing has failed.
+    let missing = site.run(&["policy", "republish", "99", "--author", "ada"]);
+    assert_eq!(missing.failure(), "offchannel-server: there is no policy version 99\n");
+}
+
+#[test]
 fn where_two_have_to_agree_nobody_publishes_alone() {
     let site = Site::serving();
     let config = fs::read_to_string(site.config()).expect("the configuration");
@@ -183,8 +231,10 @@ fn where_two_have_to_agree_nobody_publishes_alone() {
     let id = proposed["proposal"]["id"].as_str().expect("an id");
     let other = site.json(&publish)["proposal"]["id"].as_str().expect("an id").to_owned();
     assert_eq!(site.json(&["policy", "list"])["in_force"], 1);
-    let alone = site.run(&["policy", "approve", id, "--author", "ada "]);
-    assert!(alone.failure().contains("somebody else has to approve it"), "{alone:#?}");
+    for name in ["ada ", "Ad\u{200b}a"] {
+        let alone = site.run(&["policy", "approve", id, "--author", name]);
+        assert!(alone.failure().contains("somebody else has to approve it"), "{alone:#?}");
+    }
     let approved = said(&site, &["policy", "approve", id, "--author", "Grace"]);
     assert_eq!(approved, "Version 2 is in force; agents take it at their next check-in.\n");
     let version = &site.json(&["policy", "list"])["policies"][0];

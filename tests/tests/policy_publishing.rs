@@ -122,6 +122,25 @@ fn text_that_is_no_policy_is_refused() {
     }
     let missing = site.run(&["policy", "publish", "--author", "tests", "--file", "/nonexistent/policy.toml"]);
     assert!(missing.failure().contains("cannot read /nonexistent/policy.toml"), "{missing:#?}");
+
+    let file = site.policy_file("");
+    let utf_16: Vec<u8> = "schema = 1".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, found) in [(&utf_16[..], "UTF-16"), (b"# Pr\xfcfung\n", "another encoding")] {
+        std::fs::write(&file, bytes).expect("a policy file");
+        let refused = site.run(&["policy", "check", "--file", &file]);
+        let expected = format!("cannot read {file}: expected UTF-8, found {found}: save it as UTF-8");
+        assert!(refused.failure().contains(&expected), "{refused:#?}");
+    }
+}
+
+#[test]
+fn only_one_that_is_to_serve_is_said_not_to_start() {
+    let site = Site::bare();
+    let list = site.run(&["policy", "list"]);
+    assert!(list.failure().contains("cannot open the database"), "{list:#?}");
+    assert!(!list.stderr.contains("cannot start"), "{list:#?}");
+    std::fs::write(site.config(), "listen = \"nowhere\"\n").expect("a configuration");
+    assert!(site.run(&["serve"]).failure().contains("the collector cannot start"));
 }
 
 #[test]

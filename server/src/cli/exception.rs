@@ -10,7 +10,7 @@ use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
-use super::output::{Format, Table, counted, instant, json, printable};
+use super::output::{Format, Table, counted, instant, json, parse_instant, printable};
 use super::view::SCHEMA;
 use super::{CliError, EXIT_OK};
 use crate::app::App;
@@ -54,10 +54,10 @@ pub(super) struct RequestArgs {
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// From when on, as 2026-12-01T09:00:00Z; from its approval on if not given.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
     from: Option<Timestamp>,
     /// Until when.
-    #[arg(long, value_name = "INSTANT", conflicts_with = "span", required_unless_present = "span")]
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant, conflicts_with = "span", required_unless_present = "span")]
     until: Option<Timestamp>,
     /// For how long from its start, as 30d; at most what the policy allows.
     #[arg(long = "for", value_name = "SPAN")]

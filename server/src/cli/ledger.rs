@@ -9,7 +9,7 @@ use offchannel_shared::policy::{Party, Severity};
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
-use super::output::{Format, Table, counted, csv, instant, json};
+use super::output::{Format, Table, counted, csv, instant, json, parse_instant};
 use super::view::SCHEMA;
 use super::{CliError, EXIT_OK};
 use crate::app::App;
@@ -66,10 +66,10 @@ pub(super) struct TimeArgs {
     #[arg(long, value_name = "SPAN", conflicts_with = "since")]
     within: Option<Span>,
     /// Only those at this instant or later, as 2026-12-01T00:00:00Z.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
     since: Option<Timestamp>,
     /// Only those before this instant.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
     until: Option<Timestamp>,
 }
 

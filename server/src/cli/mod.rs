@@ -100,8 +100,11 @@ enum Command {
 #[non_exhaustive]
 pub enum CliError {
     /// The collector's parts could not be put together.
-    #[error("the collector cannot start")]
+    #[error(transparent)]
     App(#[from] AppError),
+    /// The same, for one that is to serve.
+    #[error("the collector cannot start")]
+    Start(#[source] AppError),
     /// The service refused or failed.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -116,6 +119,14 @@ pub enum CliError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A file is text in another encoding, or no text.
+    #[error("cannot read {path}: expected UTF-8, found {found}: save it as UTF-8")]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// What it seems to be.
+        found: &'static str,
     },
     /// A file cannot be written.
     #[error("cannot write {path}")]

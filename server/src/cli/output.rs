@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::domain::name::hidden;
+
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
@@ -62,13 +64,17 @@ impl Table {
     }
 }
 
-/// A text with every control and direction character replaced.
+/// An instant on the command line.
+///
+/// # Errors
+/// A text that is none, with what was expected.
+pub fn parse_instant(text: &str) -> Result<jiff::Timestamp, String> {
+    text.parse().map_err(|_| "expected an instant with its zone, such as 2026-12-01T09:00:00Z".to_owned())
+}
+
+/// A text in which every character that controls, hides or turns the direction of writing is replaced.
 pub fn printable(text: &str) -> String {
-    let hostile = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if hostile(c) { '?' } else { c }).collect()
+    text.chars().map(|c| if hidden(c) { '?' } else { c }).collect()
 }
 
 /// Prints one JSON document and a line break.

@@ -15,7 +15,7 @@ use super::view::{PolicyVersionJson, SCHEMA};
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::App;
 use crate::clock::{Clock as _, SystemClock};
-use crate::service::{PublishRequest, Published, Service, ServiceError, Words};
+use crate::service::{PublishRequest, Published, Service, ServiceError, Words, is_utf_16};
 use crate::store::StoreError;
 
 /// Longest policy file that is read, in bytes; the parser's own limit is lower.
@@ -344,12 +344,20 @@ pub(super) fn print_problems(out: &mut dyn Write, path: &Path, problems: &[Probl
 
 pub(super) fn read(path: &Path) -> Result<String, CliError> {
     let failed = |source| CliError::Read { path: path.to_owned(), source };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
-        std::io::stdin().take(FILE_MAX).read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin().take(FILE_MAX).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(FILE_MAX).read_to_string(&mut text).map_err(failed)?;
+        file.take(FILE_MAX).read_to_end(&mut bytes).map_err(failed)?;
     }
-    Ok(text)
+    // One that is too long is cut, maybe within a character; that it is too long is told by whoever parses it.
+    if bytes.len() as u64 >= FILE_MAX {
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let encoding = |found| CliError::Encoding { path: path.to_owned(), found };
+    if is_utf_16(&bytes) {
+        return Err(encoding("UTF-16"));
+    }
+    String::from_utf8(bytes).map_err(|_| encoding("another encoding"))
 }

@@ -9,7 +9,7 @@ use offchannel_shared::ids::DraftId;
 use offchannel_shared::policy::diff::Change;
 use serde::Serialize;
 
-use super::output::{Format, Table, instant, json, printable};
+use super::output::{Format, Table, instant, json, parse_instant, printable};
 use super::policy::{ProblemJson, print_problems, print_published, read};
 use super::view::{PolicyVersionJson, SCHEMA};
 use super::{CliError, EXIT_OK};
@@ -77,7 +77,7 @@ pub(super) struct Publishing {
     #[arg(long, value_name = "VERSION")]
     pub(super) if_version: Option<u64>,
     /// When it takes force, such as 2026-12-01T09:00:00Z. At once if not given.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_instant)]
     pub(super) effective_from: Option<Timestamp>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]

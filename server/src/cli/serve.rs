@@ -16,19 +16,19 @@ use crate::config::Loaded;
 use crate::telemetry;
 
 pub(super) async fn serve(config: Option<&Path>) -> Result<u8, CliError> {
-    let loaded = load_config(config).map_err(AppError::Config)?;
+    let loaded = load_config(config).map_err(AppError::Config).map_err(CliError::Start)?;
     telemetry::start(&loaded.config.log);
     for warning in &loaded.warnings {
-        tracing::warn!(%warning, "a setting is not known");
+        tracing::warn!(%warning, "the configuration is used all the same");
     }
     let url = loaded.config.public_url.clone();
     // Before anything is open: a signal that comes during the start must not be lost.
     let stop = stop_signal().map_err(CliError::Runtime)?;
-    let app = App::for_serving(loaded.config).await?;
+    let app = App::for_serving(loaded.config).await.map_err(CliError::Start)?;
     if let Err(error) = app.service.in_force() {
         tracing::warn!(error = %error_chain(&error), "agents cannot enrol yet");
     }
-    let running = app.start().await?;
+    let running = app.start().await.map_err(CliError::Start)?;
     tracing::info!(listen = %running.address, %url, version = env!("CARGO_PKG_VERSION"), "serving");
     stop.await;
     tracing::info!("stopping");

@@ -1,8 +1,8 @@
 //! Configuration: defaults, then file, then environment, then flags.
 //!
 //! Everything that is wrong is found at once, and each problem names where the setting was given. A key
-//! that does not exist is a warning, so that an older program starts with a newer file; `check-config`
-//! treats it as an error.
+//! that does not exist is a warning, so that an older program starts with a newer file, and so are rights on a file of a
+//! secret that are too wide, as they are where containers mount secrets; `check-config` treats warnings as errors.
 
 mod channels;
 mod data;
@@ -72,7 +72,7 @@ pub struct Config {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Keys and variables that do not exist.
+    /// Keys and variables that do not exist, and secrets that others than the collector can read.
     pub warnings: Vec<Problem>,
 }
 

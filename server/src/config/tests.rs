@@ -59,7 +59,7 @@ fn every_setting_that_is_commented_out_in_the_defaults_exists() {
         ("pagerduty.key", "R0123456789abcdef0123456789ABCDE\n"),
         ("smtp.password", "pass word\n"),
     ] {
-        std::fs::write(folder.path().join(name), content).unwrap();
+        crate::files::write_private(&folder.path().join(name), content.as_bytes()).unwrap();
     }
     let loaded = Config::load_from(Some(&path), BTreeMap::new(), &Overrides::default()).unwrap();
     assert_eq!(loaded.warnings, []);

@@ -8,7 +8,7 @@ use offchannel_shared::label::{LABELS_MAX, Label};
 
 use super::placement::{Assigned, Assignment, CLEAR, DeviceKey, Difference, PersonRef, Placeable, Placing};
 use super::sheet::{BadRow, BadRows, Row, Sheet};
-use super::tree::Tree;
+use super::tree::{Guesses, Tree};
 
 /// The columns of the file; one of the first two is needed.
 pub const COLUMNS: [&str; 6] = ["id", "hostname", "unit", "labels", "person", "ownership"];
@@ -55,6 +55,7 @@ pub fn plan(placing: &Placing, sheet: &Sheet, skip_unknown: bool) -> DevicePlan 
     let mut bad = sheet.bad.clone();
     let mut plan = DevicePlan::default();
     let mut lines: BTreeMap<&DeviceId, u64> = BTreeMap::new();
+    let mut guesses = Guesses::default();
     for row in &sheet.rows {
         let device = match known.find(row) {
             Ok(device) => device,
@@ -74,7 +75,7 @@ pub fn plan(placing: &Placing, sheet: &Sheet, skip_unknown: bool) -> DevicePlan 
                 message: format!("line {line} is about {} as well", device.id),
             });
         }
-        match read(row, device, &placing.tree) {
+        match read(row, device, &placing.tree, &mut guesses) {
             Err(problems) => bad.extend(problems),
             Ok(assignment) if assignment == device.assignment => plan.same += 1,
             Ok(assignment) => {
@@ -156,7 +157,12 @@ impl<'a> Known<'a> {
 }
 
 /// What a row says of a device: an empty field leaves things as they are, [`CLEAR`] takes them away.
-fn read(row: &Row, device: &Placeable, tree: &Tree) -> Result<Assignment, Vec<BadRow>> {
+fn read(
+    row: &Row,
+    device: &Placeable,
+    tree: &Tree,
+    guesses: &mut Guesses,
+) -> Result<Assignment, Vec<BadRow>> {
     let mut said = device.assignment.clone();
     let mut bad = Vec::new();
     match row.filled("unit") {
@@ -165,7 +171,7 @@ fn read(row: &Row, device: &Placeable, tree: &Tree) -> Result<Assignment, Vec<Ba
         Some(text) => match UnitId::new(text) {
             Err(error) => bad.push(row.bad("unit", error)),
             Ok(unit) => {
-                bad.extend(tree.find(&unit).err().map(|missing| row.bad("unit", missing)));
+                bad.extend(guesses.find(tree, &unit).err().map(|missing| row.bad("unit", missing)));
                 said.unit = Some(unit);
             }
         },

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::check_name;
 use super::device::Device;
+use super::name::same_person;
 use super::placement::PersonRef;
 
 /// Longest reason or note, in characters.
@@ -207,10 +208,7 @@ pub struct ExceptionEvent {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExceptionError {
     /// Nobody is named.
-    #[error(
-        "a person is named by 1 to {} characters, none of them a control character",
-        super::alert::NAME_MAX
-    )]
+    #[error("a person is named by 1 to {} characters, all of them seen", super::alert::NAME_MAX)]
     Name,
     /// No reason, or a very long one.
     #[error("a reason has between 1 and {REASON_MAX} characters")]
@@ -355,11 +353,6 @@ impl Exception {
         let text = text.trim().chars().take(REASON_MAX).collect();
         ExceptionEvent { exception: self.id.clone(), at, action, actor: by.to_owned(), text }
     }
-}
-
-/// Names are typed by hand: neither case nor spaces around make another person of one.
-fn same_person(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 fn said(text: &str) -> Result<String, ExceptionError> {

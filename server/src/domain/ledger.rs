@@ -143,10 +143,7 @@ pub struct Ruling {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RulingError {
     /// Nobody is named.
-    #[error(
-        "a person is named by 1 to {} characters, none of them a control character",
-        super::alert::NAME_MAX
-    )]
+    #[error("a person is named by 1 to {} characters, all of them seen", super::alert::NAME_MAX)]
     Name,
     /// Nothing was said.
     #[error("a decision is explained in 1 to {TEXT_MAX} characters")]

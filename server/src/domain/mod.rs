@@ -11,6 +11,7 @@ pub mod exception;
 pub mod finding;
 pub mod ingest;
 pub mod ledger;
+pub mod name;
 mod notify;
 pub mod placement;
 pub mod policy_draft;

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use offchannel_shared::ids::DraftId;
 
+use super::name::same_person;
+
 /// A draft. It is never changed: what is saved anew under the same name takes the place of the one before, under an id
 /// of its own, so that who approves an id approves one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +55,10 @@ impl Draft {
     /// [`ApprovalError`].
     pub fn approve(&self, by: &str) -> Result<Proposal, ApprovalError> {
         let proposal = self.proposal.ok_or_else(|| ApprovalError::NotProposed(self.id.clone()))?;
-        // Names are typed by people: neither case nor spaces make another person.
-        let person =
-            |name: &str| name.split_whitespace().map(str::to_lowercase).collect::<Vec<String>>().join(" ");
-        if person(by).is_empty() {
+        if by.trim().is_empty() {
             return Err(ApprovalError::Nobody);
         }
-        if person(by) == person(&self.author) {
+        if same_person(by, &self.author) {
             return Err(ApprovalError::SamePerson(self.author.clone()));
         }
         Ok(proposal)
@@ -82,7 +81,7 @@ mod tests {
             saved_at: Timestamp::UNIX_EPOCH,
             proposal: Some(proposal),
         };
-        for name in ["Ada Lovelace", "ada lovelace ", " ADA  Lovelace"] {
+        for name in ["Ada Lovelace", " ADA  Lovelace", "Ada\u{200b} Lovelace"] {
             assert_eq!(draft.approve(name), Err(ApprovalError::SamePerson("Ada Lovelace".to_owned())));
         }
         assert_eq!(draft.approve(" "), Err(ApprovalError::Nobody));

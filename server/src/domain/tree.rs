@@ -15,6 +15,8 @@ const WAY_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tree {
     units: BTreeMap<UnitId, Unit>,
+    /// The units of each parent, there or not, and those at the top: an organisation is too large to look for them.
+    parts: BTreeMap<Option<UnitId>, BTreeSet<UnitId>>,
 }
 
 /// The organisation with what belongs to each unit.
@@ -38,7 +40,11 @@ pub struct Reorganised {
 impl FromIterator<Unit> for Tree {
     /// Takes units as they are, such as those of the store, which were checked.
     fn from_iter<I: IntoIterator<Item = Unit>>(units: I) -> Self {
-        Self { units: units.into_iter().map(|unit| (unit.id.clone(), unit)).collect() }
+        let mut tree = Self::default();
+        for unit in units {
+            tree.insert(unit);
+        }
+        tree
     }
 }
 
@@ -53,10 +59,7 @@ impl Tree {
     /// # Errors
     /// [`UnitError::Missing`], with the id that was probably meant.
     pub fn find(&self, id: &UnitId) -> Result<&Unit, UnitError> {
-        self.get(id).ok_or_else(|| {
-            let near = nearest(id.as_str(), self.units.keys().map(UnitId::as_str));
-            UnitError::Missing { unit: id.clone(), near: near.and_then(|near| UnitId::new(near).ok()) }
-        })
+        Guesses::default().find(self, id)
     }
 
     /// All units, sorted by id.
@@ -89,12 +92,20 @@ impl Tree {
 
     /// The unit and all below it.
     pub fn within(&self, top: &UnitId) -> BTreeSet<UnitId> {
-        self.units.keys().filter(|id| self.is_within(id, top)).cloned().collect()
+        let mut within = BTreeSet::new();
+        let mut next: Vec<&UnitId> = self.units.get_key_value(top).map(|(id, _)| id).into_iter().collect();
+        while let Some(id) = next.pop() {
+            if within.insert(id.clone()) {
+                next.extend(self.parts(Some(id)).map(|part| &part.id));
+            }
+        }
+        within
     }
 
     /// The units whose parent is this one, or those at the top, sorted by id.
     pub fn parts<'a>(&'a self, of: Option<&'a UnitId>) -> impl Iterator<Item = &'a Unit> {
-        self.units.values().filter(move |unit| unit.parent.as_ref() == of)
+        let ids = self.parts.get(&of.cloned()).into_iter().flatten();
+        ids.filter_map(|id| self.units.get(id))
     }
 
     /// The unit that claims a device by one of its labels; of several the one farthest down, then the first by id.
@@ -139,7 +150,7 @@ impl Tree {
             }
         }
         let id = unit.id.clone();
-        let before = self.units.insert(id.clone(), unit);
+        let before = self.insert(unit);
         let moved = before
             .as_ref()
             .is_none_or(|before| Some(&before.parent) != self.units.get(&id).map(|u| &u.parent));
@@ -152,8 +163,8 @@ impl Tree {
         };
         if let Some(refused) = refused {
             match before {
-                Some(before) => self.units.insert(id, before),
-                None => self.units.remove(&id),
+                Some(before) => self.insert(before),
+                None => self.take(&id),
             };
             return Err(refused);
         }
@@ -177,16 +188,36 @@ impl Tree {
         for part in parts {
             next.put(Unit { parent: heir.cloned(), ..part })?;
         }
-        next.units.remove(id);
+        next.take(id);
         *self = next;
         Ok(())
     }
 
+    /// Puts a unit in its place, whatever that makes of the tree; returns the one that was there.
+    fn insert(&mut self, unit: Unit) -> Option<Unit> {
+        let before = self.take(&unit.id);
+        self.parts.entry(unit.parent.clone()).or_default().insert(unit.id.clone());
+        self.units.insert(unit.id.clone(), unit);
+        before
+    }
+
+    fn take(&mut self, id: &UnitId) -> Option<Unit> {
+        let unit = self.units.remove(id)?;
+        if let Some(parts) = self.parts.get_mut(&unit.parent) {
+            parts.remove(id);
+            if parts.is_empty() {
+                self.parts.remove(&unit.parent);
+            }
+        }
+        Some(unit)
+    }
+
     /// What is wrong with the tree as a whole, by unit: for many changes at once, whose order must not matter.
     pub fn faults(&self) -> Vec<(UnitId, UnitError)> {
-        let fault = |unit: &Unit| {
+        let mut guesses = Guesses::default();
+        let mut fault = |unit: &Unit| {
             let parent = unit.parent.as_ref()?;
-            if let Err(missing) = self.find(parent) {
+            if let Err(missing) = guesses.find(self, parent) {
                 return Some(missing);
             }
             if self.is_on_circle(&unit.id) {
@@ -204,6 +235,28 @@ impl Tree {
     fn is_on_circle(&self, id: &UnitId) -> bool {
         let parent = self.get(id).and_then(|unit| unit.parent.as_ref());
         parent.is_some_and(|parent| self.is_within(parent, id))
+    }
+}
+
+/// What was probably meant by units that are not there. A guess compares an id with all that there are, so a file in which
+/// no unit is right gets some guesses and not one for each row.
+#[derive(Debug, Default)]
+pub(super) struct Guesses(BTreeMap<UnitId, Option<UnitId>>);
+
+impl Guesses {
+    /// Most different ids that are guessed at.
+    const MAX: usize = 20;
+
+    /// As [`Tree::find`].
+    pub(super) fn find<'t>(&mut self, tree: &'t Tree, id: &UnitId) -> Result<&'t Unit, UnitError> {
+        if let Some(unit) = tree.get(id) {
+            return Ok(unit);
+        }
+        if self.0.len() < Self::MAX && !self.0.contains_key(id) {
+            let near = nearest(id.as_str(), tree.units.keys().map(UnitId::as_str));
+            self.0.insert(id.clone(), near.and_then(|near| UnitId::new(near).ok()));
+        }
+        Err(UnitError::Missing { unit: id.clone(), near: self.0.get(id).cloned().flatten() })
     }
 }
 

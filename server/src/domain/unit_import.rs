@@ -93,9 +93,18 @@ pub fn plan(organisation: &Organisation, sheet: &Sheet, prune: bool) -> UnitPlan
     let mut bad = sheet.bad.clone();
     let mut rows: BTreeMap<UnitId, &Row> = BTreeMap::new();
     let mut units: BTreeMap<UnitId, Unit> = BTreeMap::new();
+    // Of rows that are wrong, what they are about; and whether there are rows of which not even that can be read.
+    let mut unread: BTreeSet<UnitId> = BTreeSet::new();
+    let mut unnamed = !sheet.bad.is_empty();
     for row in &sheet.rows {
         match read(row, &organisation.tree) {
-            Err(problems) => bad.extend(problems),
+            Err(problems) => {
+                match UnitId::new(row.cell("id").unwrap_or_default()) {
+                    Ok(id) => drop(unread.insert(id)),
+                    Err(_) => unnamed = true,
+                }
+                bad.extend(problems);
+            }
             Ok(unit) => {
                 if let Some(first) = rows.get(&unit.id) {
                     bad.push(row.bad("id", format!("{} stands in line {} already", unit.id, first.line)));
@@ -110,7 +119,7 @@ pub fn plan(organisation: &Organisation, sheet: &Sheet, prune: bool) -> UnitPlan
         let held = organisation.held(&unit.id);
         if !prune {
             units.insert(unit.id.clone(), unit.clone());
-        } else if held.devices + held.tokens > 0 {
+        } else if held.devices + held.tokens > 0 && !unnamed && !unread.contains(&unit.id) {
             let held = super::unit::Held { units: 0, ..held };
             let message = format!("unit {} is not in the file and cannot go: it has {held}", unit.id);
             bad.push(BadRow { line: None, column: None, message });
@@ -120,14 +129,25 @@ pub fn plan(organisation: &Organisation, sheet: &Sheet, prune: bool) -> UnitPlan
     if tree.len() > UNITS_MAX {
         bad.push(BadRow { line: None, column: None, message: UnitError::Many.to_string() });
     }
-    // Where ids could not be read, parents may be missing that are there.
-    if bad.is_empty() {
-        for (id, fault) in tree.faults() {
-            bad.push(match rows.get(&id) {
-                Some(row) => row.bad("parent", fault),
-                None => BadRow { line: None, column: None, message: format!("unit {id}: {fault}") },
-            });
+    // Where a row is wrong nobody knows what it makes of its unit: it is taken to be at the top, where it is in no way.
+    let unread = unread.into_iter().filter(|id| !rows.contains_key(id)).map(|id| Unit {
+        name: id.to_string(),
+        id,
+        parent: None,
+        owner: None,
+        label: None,
+    });
+    let whole: Tree = tree.units().cloned().chain(unread).collect();
+    for (id, fault) in whole.faults() {
+        // Rows that cannot be read may name what is missing, and may move what is there.
+        let of_rows = || whole.path(&id).iter().all(|id| rows.contains_key(id));
+        if unnamed && (matches!(fault, UnitError::Missing { .. }) || !of_rows()) {
+            continue;
         }
+        bad.push(match rows.get(&id) {
+            Some(row) => row.bad("parent", fault),
+            None => BadRow { line: None, column: None, message: format!("unit {id}: {fault}") },
+        });
     }
     UnitPlan { after: Reorganised { tree, heirs: BTreeMap::new() }, bad: BadRows::sorted(bad) }
 }

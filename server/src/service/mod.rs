@@ -36,7 +36,7 @@ pub use exceptions::{ExceptionChange, ExceptionView};
 pub use placement::DeviceEdit;
 pub use policy_life::{PublishRequest, Published, Words};
 pub use policy_whatif::{EFFECTS_MAX, Unseen, WhatIf};
-pub use sheet::FILE_MAX;
+pub use sheet::{FILE_MAX, is_utf_16};
 pub use stats::ServiceStats;
 pub use tokens::{NewToken, TokenRequest};
 pub use units::{UnitEdit, UnitsImported};
@@ -110,7 +110,7 @@ pub enum ServiceError {
     #[error("the policy bundle cannot be written")]
     Bundle(#[source] serde_json::Error),
     /// The store failed.
-    #[error("the store failed")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The system gives no random bytes.
     #[error("no id could be made")]

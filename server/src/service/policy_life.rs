@@ -4,15 +4,16 @@ use jiff::Timestamp;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::ids::DraftId;
 use offchannel_shared::policy::diff::{Change, diff};
-use offchannel_shared::policy::{self, Parsed, Policy, Problem};
+use offchannel_shared::policy::{self, Known, Parsed, Policy, Problem};
 
 use super::{Service, ServiceError};
-use crate::domain::policy_draft::{ApprovalError, Draft, Proposal};
+use crate::domain::alert::check_name;
+use crate::domain::policy_draft::{Draft, Proposal};
 use crate::domain::published::{PolicyVersion, Publication, VersionState};
 use crate::random;
 use crate::store::StoreError;
 
-/// Longest author, name and comment, in characters.
+/// Longest name of a draft and comment, in characters.
 const WORDS_MAX: usize = 1_000;
 
 /// Who does something to a policy, and why.
@@ -61,19 +62,29 @@ pub enum Published {
 }
 
 impl Service {
-    /// As [`Service::check_policy`], now.
-    pub(super) fn check_now(&self, source: &str) -> Result<Parsed, ServiceError> {
-        Self::check_policy(source, self.now())
+    /// As [`Service::check_policy`], now and here: with warnings of units and labels that there are not.
+    pub(super) async fn check_here(&self, source: &str) -> Result<Parsed, ServiceError> {
+        let parsed = Self::check_policy(source, self.now())?;
+        let scopes = || parsed.policy.rules.iter().map(|rule| &rule.scope);
+        let mut known = Known::default();
+        if scopes().any(|scope| !scope.unit.is_empty()) {
+            known.units = self.units().await?.units().map(|unit| unit.id.clone()).collect();
+        }
+        if scopes().any(|scope| !scope.label.is_empty()) {
+            known.labels = self.0.store.labels().await?;
+        }
+        policy::check_where(source, self.now(), &known).map_err(ServiceError::Policy)
     }
 
     /// Publishes a policy as the next version, or proposes it where two have to agree.
     ///
     /// # Errors
     /// [`ServiceError::Policy`], a conflict in [`ServiceError::Store`], [`ServiceError::Invalid`] and others.
-    pub async fn publish(&self, request: PublishRequest) -> Result<Published, ServiceError> {
+    pub async fn publish(&self, mut request: PublishRequest) -> Result<Published, ServiceError> {
         let now = self.now();
-        let warnings = self.check_now(&request.source)?.warnings;
-        check_words(&request.words)?;
+        let warnings = self.check_here(&request.source).await?.warnings;
+        request.words.author = author(&request.words.author)?;
+        check_length("comment", &request.words.comment)?;
         if let Some(from) = request.effective_from.filter(|from| *from <= now) {
             return Err(ServiceError::Invalid(format!(
                 "{from} is not in the future: leave it out for a policy that takes force at once"
@@ -117,9 +128,6 @@ impl Service {
     }
 
     async fn propose(&self, request: PublishRequest, now: Timestamp) -> Result<Draft, ServiceError> {
-        if request.words.author.trim().is_empty() {
-            return Err(ServiceError::Approval(ApprovalError::Nobody));
-        }
         let based_on = self.0.store.policy(None).await?.map_or(0, |newest| newest.version);
         if let Some(expected) = request.expected.filter(|expected| *expected != based_on) {
             return Err(StoreError::Conflict { what: "the policy", expected, found: based_on }.into());
@@ -156,11 +164,12 @@ impl Service {
         let now = self.now();
         let draft = self.draft(id).await?;
         let proposal = draft.approve(by).map_err(ServiceError::Approval)?;
-        let warnings = self.check_now(&draft.source)?.warnings;
+        let by = author(by)?;
+        let warnings = self.check_here(&draft.source).await?.warnings;
         let policy = PolicyVersion {
             // An instant that has passed meanwhile is now.
             effective_from: proposal.effective_from.filter(|from| *from > now),
-            approved_by: Some(by.trim().to_owned()),
+            approved_by: Some(by),
             ..PolicyVersion::at_once(&draft.source, &draft.author, &draft.comment, now)
         };
         self.published(policy, Some(proposal.based_on), Some(id), warnings).await
@@ -210,8 +219,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Invalid`] if it has, or never will; [`ServiceError::Store`], also if there is none.
     pub async fn cancel_policy(&self, version: u64, by: &str) -> Result<PolicyVersion, ServiceError> {
-        check_words(&Words { author: by.to_owned(), comment: String::new() })?;
-        let (policy, cancelled) = self.0.store.cancel_policy(version, by, self.now()).await?;
+        let (policy, cancelled) = self.0.store.cancel_policy(version, &author(by)?, self.now()).await?;
         if !cancelled {
             let in_force = self.0.store.policy_in_force().await?.map_or(0, |policy| policy.version);
             return Err(ServiceError::Invalid(format!(
@@ -264,14 +272,16 @@ impl Service {
         name: &str,
         words: Words,
     ) -> Result<(Draft, Vec<Problem>), ServiceError> {
-        let warnings = self.check_now(source)?.warnings;
-        check_words(&words)?;
-        check_words(&Words { author: name.to_owned(), comment: String::new() })?;
+        let warnings = self.check_here(source).await?.warnings;
+        // Who drafts may leave open who publishes.
+        let author = if words.author.trim().is_empty() { String::new() } else { author(&words.author)? };
+        check_length("comment", &words.comment)?;
+        check_length("name", name)?;
         let draft = Draft {
             id: random::id()?,
             name: name.trim().to_owned(),
             source: source.to_owned(),
-            author: words.author,
+            author,
             comment: words.comment,
             saved_at: self.now(),
             proposal: None,
@@ -322,11 +332,16 @@ impl Service {
     }
 }
 
-fn check_words(words: &Words) -> Result<(), ServiceError> {
-    for (what, text) in [("author", &words.author), ("comment", &words.comment)] {
-        if text.chars().count() > WORDS_MAX {
-            return Err(ServiceError::Invalid(format!("the {what} is longer than {WORDS_MAX} characters")));
-        }
+/// The name of whoever does something, as it goes into the history.
+fn author(name: &str) -> Result<String, ServiceError> {
+    let name = name.trim();
+    check_name(name).map_err(|error| ServiceError::Invalid(format!("the author {name:?}: {error}")))?;
+    Ok(name.to_owned())
+}
+
+fn check_length(what: &str, text: &str) -> Result<(), ServiceError> {
+    if text.chars().count() > WORDS_MAX {
+        return Err(ServiceError::Invalid(format!("the {what} is longer than {WORDS_MAX} characters")));
     }
     Ok(())
 }

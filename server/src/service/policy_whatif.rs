@@ -95,7 +95,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Policy`], [`ServiceError::Store`].
     pub async fn what_if(&self, source: &str, limit: usize) -> Result<WhatIf, ServiceError> {
-        let parsed = self.check_now(source)?;
+        let parsed = self.check_here(source).await?;
         self.load_policy().await?;
         self.load_exceptions().await?;
         // Silence and the like are judged by when devices were heard of.

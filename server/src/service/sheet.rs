@@ -16,7 +16,12 @@ const ROWS_MAX: usize = 200_000;
 pub(super) fn read(file: &[u8], known: &'static [&'static str], needed: &[&str]) -> Sheet {
     let mut sheet = Sheet::default();
     if file.len() > FILE_MAX {
-        let message = format!("the file has {} bytes, at most {FILE_MAX} are read", file.len());
+        let message = format!("the file has more than {FILE_MAX} bytes, which is the most that is read");
+        sheet.bad.push(BadRow { line: None, column: None, message });
+        return sheet;
+    }
+    if is_utf_16(file) {
+        let message = "expected UTF-8, found UTF-16: save the file as \"CSV UTF-8\"".to_owned();
         sheet.bad.push(BadRow { line: None, column: None, message });
         return sheet;
     }
@@ -58,6 +63,13 @@ pub(super) fn read(file: &[u8], known: &'static [&'static str], needed: &[&str])
     sheet
 }
 
+/// Whether it is what spreadsheets and PowerShell call Unicode: it begins with the mark of UTF-16, or with a character of
+/// which one byte is 0, as in no text in UTF-8.
+pub fn is_utf_16(file: &[u8]) -> bool {
+    let zero = |at: usize| file.get(at).is_some_and(|byte| *byte == 0);
+    matches!(file, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || (file.len() > 1 && zero(0) != zero(1))
+}
+
 /// Counts lines as an editor does. The reader's own count lags where lines end with two characters, and it says where a
 /// record begins before it has passed the empty lines above it.
 struct Lines<'a> {
@@ -93,8 +105,10 @@ fn head(sheet: &mut Sheet, record: &ByteRecord, line: u64, known: &'static [&'st
             Some(column) => sheet.columns.push(column),
             None => {
                 let name: String = name.chars().take(80).collect();
-                let hint = if record.len() == 1 && name.contains(';') {
-                    "expected commas between the columns, not semicolons".to_owned()
+                let other = [(';', "semicolons"), ('\t', "tabs")];
+                let other = other.iter().find(|(between, _)| record.len() == 1 && name.contains(*between));
+                let hint = if let Some((_, found)) = other {
+                    format!("expected commas between the columns, not {found}")
                 } else {
                     let near = nearest(&name, known.iter().copied());
                     near.map_or(format!("expected columns of {}", known.join(", ")), |near| {
@@ -186,6 +200,7 @@ mod tests {
             bad("id;name;parent\nx;y;z\n"),
             ["1: unknown column \"id;name;parent\"; expected commas between the columns, not semicolons"]
         );
+        assert!(bad("id\tname\n")[0].ends_with("; expected commas between the columns, not tabs"));
         assert_eq!(
             bad("id,nmae,id\n"),
             ["1: unknown column \"nmae\"; did you mean \"name\"?", "1: column id is there twice"]
@@ -203,8 +218,20 @@ mod tests {
     }
 
     #[test]
+    fn utf_16_is_called_by_its_name() {
+        let text = "id,name\nx,Müller\n";
+        let (little, big): (Vec<[u8; 2]>, Vec<[u8; 2]>) =
+            text.encode_utf16().map(|unit| (unit.to_le_bytes(), unit.to_be_bytes())).unzip();
+        let (little, big) = (little.concat(), big.concat());
+        for file in [[&[0xff, 0xfe], &little[..]].concat(), [&[0xfe, 0xff], &big[..]].concat(), little, big] {
+            let found: Vec<String> = sheet(&file).bad.iter().map(ToString::to_string).collect();
+            assert_eq!(found, ["expected UTF-8, found UTF-16: save the file as \"CSV UTF-8\""]);
+        }
+    }
+
+    #[test]
     fn files_without_end_are_not_read() {
-        assert!(sheet(&vec![b'a'; FILE_MAX + 1]).bad[0].message.contains("at most"));
+        assert!(sheet(&vec![b'a'; FILE_MAX + 1]).bad[0].message.contains("more than"));
         let many = format!("id\n{}", "a\n".repeat(ROWS_MAX + 5));
         let read = sheet(many.as_bytes());
         assert_eq!((read.rows.len(), read.bad.len()), (ROWS_MAX, 1));

@@ -1,11 +1,13 @@
 //! The organisation, and where devices belong in it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use offchannel_shared::ids::{DeviceId, UnitId};
+use offchannel_shared::label::Label;
 
 use super::{DeviceSummary, StoreError};
 use crate::domain::placement::{Assigned, DeviceKey, PlacementError, Placing};
@@ -82,6 +84,12 @@ pub trait UnitStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn placing(&self, devices: Vec<DeviceKey>) -> Result<Placing, StoreError>;
+
+    /// Every label that a device, a token or a unit has.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn labels(&self) -> Result<BTreeSet<Label>, StoreError>;
 
     /// Writes what `decide` says of the devices that are named so, all of it or nothing; returns how things were before.
     ///

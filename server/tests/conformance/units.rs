@@ -38,6 +38,7 @@ pub fn all() -> Vec<Behaviour> {
         behaviour("a unit knows what belongs to it", held),
         behaviour("a unit that is not there is named", missing),
         behaviour("many units change at once in any order", shuffled),
+        behaviour("labels are those of devices, tokens and units", labelled),
     ]
 }
 
@@ -417,4 +418,16 @@ async fn shuffled(store: Arc<dyn Store>) {
     let expected = vec!["finance", "payroll", "zenith"];
     assert_eq!(place(&now), (expected, Some(PlacedBy::Token), Some(at(50)), Some(at(50))));
     assert_eq!(store.organisation(at(50)).await.unwrap().tree.len(), 4);
+}
+
+async fn labelled(store: Arc<dyn Store>) {
+    assert_eq!(store.labels().await.unwrap(), labels(&[]));
+    put(&store, 1, Unit { label: labels(&["lawyer"]).pop_first(), ..unit("legal", None) }).await;
+    let token = Token { labels: labels(&["kiosk", "site=leeds"]), ..token(1) };
+    let device = enrolled_with(&store, 2, token).await;
+    let said = Assignment { labels: labels(&["kiosk", "spare"]), ..Assignment::default() };
+    let assigned = Assigned { device: device.id.clone(), assignment: said };
+    let decide = Assign(Arc::new(move |_| Ok(vec![assigned.clone()])));
+    store.assign(vec![DeviceKey::Id(device.id.clone())], decide, at(3)).await.unwrap().unwrap();
+    assert_eq!(store.labels().await.unwrap(), labels(&["kiosk", "lawyer", "site=leeds", "spare"]));
 }

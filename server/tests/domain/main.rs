@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
+mod attempts;
 mod copies;
 mod exceptions;
+mod imports;
 mod people;
 mod rotation;
 mod routes;
 mod stopped;
+mod terms;
 mod units;
 mod world;
 

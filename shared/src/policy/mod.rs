@@ -8,6 +8,7 @@ pub mod diff;
 mod doubts;
 mod escalation;
 mod evaluate;
+mod known;
 mod notice;
 mod parse;
 mod parse_notice;
@@ -23,8 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use bundle::{BUNDLE_SCHEMA, BUNDLE_TYPE, Bundle, BundleError};
 pub use escalation::{Party, Repetition, Step, When};
 pub use evaluate::{Breach, Evaluation, Exception, Judged, Subject, UNREVIEWED_RULE, evaluate};
+pub use known::Known;
 pub use notice::{LANGUAGES_MAX, NOTICE_MAX, Notice, Show, TITLE_MAX, Texts};
-pub use parse::{Parsed, check, parse};
+pub use parse::{Parsed, check, check_where, parse};
 pub use problem::{Level, Problem, Problems};
 
 use crate::catalogue::{App, AppKind, Entry};

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::doubts::{Doubt, doubts};
 use super::escalation::read_steps;
+use super::known::{Known, Occasion};
 use super::notice::{NOTICE_MAX, Notice};
 use super::parse_notice::{read_notice, read_texts};
 use super::problem::{Level, Problem, Problems};
@@ -53,17 +54,30 @@ pub fn parse(text: &str) -> Result<Parsed, Problems> {
 /// # Errors
 /// As [`parse`].
 pub fn check(text: &str, now: Timestamp) -> Result<Parsed, Problems> {
-    read(text, Some(now))
+    read(text, Some(Occasion { now, known: None }))
 }
 
-fn read(text: &str, now: Option<Timestamp>) -> Result<Parsed, Problems> {
+/// Reads a policy file that somebody wants to use now in an organisation: as [`check`], with warnings of units and labels
+/// that are not there.
+///
+/// # Errors
+/// As [`parse`].
+pub fn check_where(text: &str, now: Timestamp, known: &Known) -> Result<Parsed, Problems> {
+    read(text, Some(Occasion { now, known: Some(known) }))
+}
+
+fn read(text: &str, occasion: Option<Occasion<'_>>) -> Result<Parsed, Problems> {
     let mut report = Report::new(text);
     if text.len() > TEXT_MAX {
-        report.error(0..0, "", format!("the file has {} bytes, at most {TEXT_MAX} are read", text.len()));
+        report.error(
+            0..0,
+            "",
+            format!("the file has more than {TEXT_MAX} bytes, which is the most that is read"),
+        );
         return Err(Problems(report.problems));
     }
     let policy = match DeTable::parse(text) {
-        Ok(document) => read_policy(&mut report, &document, now),
+        Ok(document) => read_policy(&mut report, &document, occasion),
         Err(error) => {
             report.error(error.span().unwrap_or_default(), "", error.message());
             None
@@ -82,7 +96,7 @@ fn read(text: &str, now: Option<Timestamp>) -> Result<Parsed, Problems> {
 fn read_policy(
     report: &mut Report<'_>,
     document: &Spanned<DeTable<'_>>,
-    now: Option<Timestamp>,
+    occasion: Option<Occasion<'_>>,
 ) -> Option<Policy> {
     let mut keys = Keys::new(document.get_ref(), 0..0, "");
     read_schema(report, &mut keys);
@@ -99,8 +113,9 @@ fn read_policy(
     let catalogue = Catalogue::with_overlay(&apps).unwrap_or_default();
     let notice = read_notice(report, &mut keys);
     let (mut rules, mut places): (Vec<Rule>, Vec<Places>) = (Vec::new(), Vec::new());
+    let known = occasion.and_then(|occasion| occasion.known);
     for mut table in keys.tables(report, "rule") {
-        let rule = read_rule(report, &mut table, &catalogue, &notice);
+        let rule = read_rule(report, &mut table, &catalogue, &notice, known);
         if let Some(rule) = rule {
             if rules.iter().any(|seen| seen.id == rule.id) {
                 let at = table.take("id").map_or(table.at.clone(), Spanned::span);
@@ -110,7 +125,7 @@ fn read_policy(
                     format!("another rule has the id {:?} already", rule.id.as_str()),
                 );
             }
-            warn_of_the_past(report, &mut table, &rule, now);
+            warn_of_the_past(report, &mut table, &rule, occasion.map(|occasion| occasion.now));
             rules.push(rule);
             places.push(Places::of(&mut table));
         }
@@ -167,6 +182,7 @@ fn read_rule(
     keys: &mut Keys<'_, '_>,
     catalogue: &Catalogue,
     all: &Notice,
+    known: Option<&Known>,
 ) -> Option<Rule> {
     let at = keys.at.clone();
     let id = keys.parsed::<RuleId>(report, "id");
@@ -199,7 +215,7 @@ fn read_rule(
     } else if !selects {
         report.error(at.clone(), keys.name("apps"), "missing; a rule names apps, networks or kinds");
     }
-    let scope = read_where(report, keys);
+    let scope = read_where(report, keys, known);
     let grades = keys.words(report, "grades", &Grade::ALL, Grade::as_str);
     let effective_from = read_instant(report, keys, "effective_from");
     let severity = keys.word(report, "severity", &Severity::ALL, Severity::as_str).unwrap_or_default();
@@ -243,13 +259,18 @@ fn default_grades(verdict: Verdict) -> Vec<Grade> {
     }
 }
 
-fn read_where(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Where {
+fn read_where(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, known: Option<&Known>) -> Where {
     let Some(mut table) = keys.table(report, "where") else { return Where::default() };
+    let (unit, label) = (table.list(report, "unit"), table.list(report, "label"));
+    if let Some(known) = known {
+        known.warn_of_units(report, &table.name("unit"), &unit);
+        known.warn_of_labels(report, &table.name("label"), &label);
+    }
     let scope = Where {
         platform: table.words(report, "platform", &Platform::ALL, Platform::as_str),
         ownership: table.words(report, "ownership", &Ownership::ALL, Ownership::as_str),
-        unit: table.list(report, "unit").into_iter().map(Spanned::into_inner).collect(),
-        label: table.list(report, "label").into_iter().map(Spanned::into_inner).collect(),
+        unit: unit.into_iter().map(Spanned::into_inner).collect(),
+        label: label.into_iter().map(Spanned::into_inner).collect(),
     };
     table.finish(report);
     scope

@@ -49,11 +49,13 @@ enum Class {
     Unusable,
 }
 
-/// Addresses of metadata services outside the link-local networks: AWS over IPv6, Alibaba, Oracle.
-const METADATA: [IpAddr; 3] = [
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+/// Addresses of metadata services outside the link-local networks: Google over IPv6, Alibaba, Oracle, and the host that
+/// configures virtual machines of Azure, which looks public. Those of AWS over IPv6 are a network of their own.
+const METADATA: [IpAddr; 4] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
 ];
 
 impl AllowPrivate {
@@ -62,7 +64,7 @@ impl AllowPrivate {
     /// # Errors
     /// The reason why not.
     pub(super) fn check(&self, host: &str, address: IpAddr, tls: bool) -> Result<(), &'static str> {
-        let address = address.to_canonical();
+        let address = meant(address);
         let listed = match self {
             Self::None | Self::Any => false,
             Self::Only(places) => places.iter().any(|place| place.has(host, address)),
@@ -127,6 +129,21 @@ impl FromStr for Place {
     }
 }
 
+/// Where packets for an address go: one of v4 may be written as a v6-mapped one, or be behind a gateway between both worlds
+/// (RFC 6052, 2.1), which is how networks without v4 reach all that has no v6.
+fn meant(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+                let [.., a, b, c, d] = v6.octets();
+                Ipv4Addr::new(a, b, c, d).into()
+            }
+            _ => v6.into(),
+        },
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 fn wide(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -163,7 +180,8 @@ fn class_6(address: Ipv6Addr) -> Class {
         return Class::Private;
     }
     match address.segments() {
-        [0xfe80..=0xfebf, ..] => Class::Guarded,
+        // The second is of AWS, for its metadata and what is like it.
+        [0xfe80..=0xfebf, ..] | [0xfd00, 0xec2, ..] => Class::Guarded,
         [0xfc00..=0xfdff, ..] => Class::Private,
         // Documentation, tunnels and other assignments that would carry an inner address past this check.
         [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => Class::Unusable,
@@ -184,7 +202,7 @@ mod tests {
 
     #[test]
     fn without_leave_only_public_addresses_are_reached() {
-        for public in ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1"] {
+        for public in ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"] {
             assert!(check(&AllowPrivate::None, public), "{public} was refused");
         }
         for other in [
@@ -211,6 +229,14 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:169.254.169.254",
             "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::101:101",
+            "168.63.129.16",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fec0::1",
+            "::ffff:0:127.0.0.1",
             "2002:7f00:1::",
             "2001::1",
             "2001:db8::1",
@@ -222,10 +248,21 @@ mod tests {
 
     #[test]
     fn leave_for_private_addresses_is_no_leave_for_metadata() {
-        for private in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "::ffff:10.0.0.1"] {
+        for private in ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"] {
             assert!(check(&AllowPrivate::Any, private), "{private} was refused");
         }
-        for other in ["169.254.169.254", "fe80::1", "fd00:ec2::254", "0.0.0.0", "::", "224.0.0.1"] {
+        for other in [
+            "169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "168.63.129.16",
+            "fe80::1",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+        ] {
             assert!(!check(&AllowPrivate::Any, other), "{other} was reached");
         }
     }
@@ -270,11 +307,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_mapped_address_is_what_it_maps_to(bits: u32) {
+        fn an_address_of_v4_is_the_same_in_every_way_of_writing_it(bits: u32) {
             let plain = Ipv4Addr::from(bits);
-            let mapped = IpAddr::V6(plain.to_ipv6_mapped());
-            for allow in [AllowPrivate::None, AllowPrivate::Any] {
-                prop_assert_eq!(allow.check("h", mapped, true), allow.check("h", plain.into(), true));
+            let gateway = u128::from(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0)) | u128::from(bits);
+            for written in [plain.to_ipv6_mapped(), Ipv6Addr::from(gateway)] {
+                for allow in [AllowPrivate::None, AllowPrivate::Any] {
+                    prop_assert_eq!(allow.check("h", written.into(), true), allow.check("h", plain.into(), true));
+                }
             }
         }
 

@@ -1,7 +1,8 @@
 //! The body in JSON: the object of the webhook, without what does not fit.
 
-use crate::channels::{text, webhook};
+use crate::channels::webhook;
 use crate::domain::delivery::Notification;
+use crate::domain::name::hidden;
 
 /// Most alternatives that are named.
 const NAMED: usize = 3;
@@ -56,7 +57,7 @@ fn printable(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         // Such characters are in texts only: between them there is no white space.
-        if text::hidden(c) || (c.is_whitespace() && c != ' ') {
+        if hidden(c) || (c.is_whitespace() && c != ' ') {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 out += &format!("\\u{unit:04x}");
             }

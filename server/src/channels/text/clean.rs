@@ -1,5 +1,7 @@
 //! Making a text that somebody else chose harmless to look at.
 
+use crate::domain::name::hidden;
+
 /// What stands for a character that is not shown.
 const HIDDEN: char = '\u{fffd}';
 
@@ -30,14 +32,6 @@ pub fn clean(text: &str, most: usize) -> String {
         (length, space) = (wanted, false);
     }
     line
-}
-
-/// Characters without a shape of their own: controls, marks of direction, joiners, tags, interlinear marks.
-pub(in crate::channels) fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ pub mod digest;
 use offchannel_shared::policy::Severity;
 
 pub use clean::clean;
-pub(in crate::channels) use clean::hidden;
 
 use crate::domain::alert::{AlertAction, AlertKind, AlertState, COLLECTOR};
 use crate::domain::delivery::{Evidence, Notification, Trouble};

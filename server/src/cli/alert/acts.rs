@@ -9,7 +9,7 @@ use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
-use super::super::output::{Format, Table, counted, json};
+use super::super::output::{Format, Table, counted, json, parse_instant};
 use super::super::view::{EventJson, SCHEMA};
 use super::super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::App;
@@ -36,7 +36,7 @@ pub(in super::super) enum ActCommand {
         )]
         span: Option<Span>,
         /// Until when, as 2026-12-01T09:00:00Z.
-        #[arg(long, value_name = "INSTANT")]
+        #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
         until: Option<Timestamp>,
         #[command(flatten)]
         doing: Doing,

@@ -70,6 +70,9 @@ pub(super) fn channels(
         if word.is_some() {
             section.warn_of_the_rest(warnings);
         }
+        for (key, origin, odd) in std::mem::take(&mut secrets.odd) {
+            section.problem(warnings, &key, &origin, odd);
+        }
         // What only the service is given is no problem of an admin command: whoever builds the channel is told.
         let kind = match (kind, secrets.missing) {
             (_, Some(missing)) if problems.len() == before => Some(ChannelKind::WithoutSecret(missing)),

@@ -12,6 +12,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -68,11 +70,13 @@ pub(super) struct Secrets<'e> {
     pub(super) used: Vec<(&'static str, SecretFrom)>,
     /// What this process was not given, if anything.
     pub(super) missing: Option<String>,
+    /// What is odd about how they are kept: the key, where it was given, and what is.
+    pub(super) odd: Vec<(String, Origin, String)>,
 }
 
 impl<'e> Secrets<'e> {
     pub(super) fn new(environment: &'e BTreeMap<String, String>) -> Self {
-        Self { environment, used: Vec::new(), missing: None }
+        Self { environment, used: Vec::new(), missing: None, odd: Vec::new() }
     }
 
     /// The text of a secret; an error is a problem of the configuration.
@@ -174,6 +178,11 @@ pub(super) fn maybe_secret<T: FromStr<Err: Display>>(
         SecretFrom::Configuration(_) => Ok(Some(text)),
         elsewhere => secrets.text(key, elsewhere),
     });
+    if let (SecretFrom::File(path), Ok(_)) = (&from, &content)
+        && let Some(odd) = too_open(path)
+    {
+        secrets.odd.push((name.clone(), origin.clone(), odd));
+    }
     secrets.used.push((key, from));
     let parsed = match content {
         Err(error) => Err(error),
@@ -189,13 +198,27 @@ pub(super) fn maybe_secret<T: FromStr<Err: Display>>(
     }
 }
 
+/// What is wrong with the rights of a file that holds a secret, if anything is.
+fn too_open(path: &Path) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let whom = match mode {
+        mode if mode & 0o007 != 0 => "everybody on this machine",
+        mode if mode & 0o020 != 0 => "its whole group, which can write it,",
+        _ => return None,
+    };
+    let path = path.display();
+    Some(format!("{path} has mode {mode:04o}: {whom} can use the secret; set it to 0640 or 0600"))
+}
+
 /// The text of a file.
 pub(super) fn content(path: &Path) -> Result<String, String> {
-    let content = std::fs::metadata(path).and_then(|metadata| {
-        if metadata.len() > FILE_MAX {
+    let content = std::fs::File::open(path).and_then(|file| {
+        let mut text = String::new();
+        // Some files say nothing of their length, and have no end.
+        if file.take(FILE_MAX + 1).read_to_string(&mut text)? as u64 > FILE_MAX {
             return Err(std::io::Error::other(format!("it has more than {FILE_MAX} bytes")));
         }
-        std::fs::read_to_string(path)
+        Ok(text)
     });
     content.map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }

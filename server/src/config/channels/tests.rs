@@ -1,6 +1,8 @@
 //! What the tables of channels mean, and what becomes of their secrets.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::channels::{ChannelKind, build};
@@ -34,7 +36,7 @@ const WEBHOOK: &str = "kind = 'webhook'\nurl = 'https://h/x'";
 #[test]
 fn a_secret_comes_from_a_file_a_credential_a_variable_or_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("signing"), format!("{SECRET}\n")).unwrap();
+    crate::files::write_private(&folder.path().join("signing"), SECRET.as_bytes()).unwrap();
     let credentials = folder.path().display().to_string();
     for (given, place) in [
         (format!("secret = '{SECRET}'"), "server.toml:5"),
@@ -49,6 +51,34 @@ fn a_secret_comes_from_a_file_a_credential_a_variable_or_the_configuration() {
         assert!(build(&loaded.config.channels[0]).is_ok(), "{given}");
         let shown = format!("{loaded:?}");
         assert!(!shown.contains("MDEyMz"), "the secret is printed: {shown}");
+    }
+}
+
+#[test]
+fn a_file_of_a_secret_that_others_can_use_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signing");
+    std::fs::write(&path, SECRET).unwrap();
+    for (mode, whom) in [
+        (0o600, None),
+        (0o400, None),
+        (0o640, None),
+        (0o660, Some("its whole group")),
+        (0o644, Some("everybody")),
+        (0o602, Some("everybody")),
+    ] {
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let loaded = load_in(folder.path(), &format!("{WEBHOOK}\nsecret_file = 'signing'"), &[]).unwrap();
+        let told: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), usize::from(whom.is_some()), "{mode:o}: {told:?}");
+        if let (Some(told), Some(whom)) = (told.first(), whom) {
+            assert!(
+                told.contains("server.toml:5: channel[1].secret_file: ") && told.contains(whom),
+                "{told}"
+            );
+            assert!(told.contains(&format!("mode {mode:04o}")) && !told.contains("MDEyMz"), "{told}");
+        }
+        assert!(build(&loaded.config.channels[0]).is_ok(), "containers mount secrets so");
     }
 }
 
@@ -123,7 +153,7 @@ fn every_example_in_the_documentation_is_a_configuration() {
         ("pagerduty.key", "R0123456789abcdef0123456789ABCDE"),
         ("smtp.password", "pass word"),
     ] {
-        std::fs::write(folder.path().join(name), content).unwrap();
+        crate::files::write_private(&folder.path().join(name), content.as_bytes()).unwrap();
     }
     let path = folder.path().join("server.toml");
     let mut kinds = std::collections::BTreeSet::new();

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use offchannel_shared::span::Span;
 
+use super::super::name::hidden;
 use super::{Alert, AlertAction, AlertEvent, AlertState, COLLECTOR, Cause, Records};
 
 /// Longest time for which an alert can be put off: what is put off for ever is an exception, and needs its approval.
@@ -82,9 +83,7 @@ pub enum ActError {
     #[error("a note has between 1 and {TEXT_MAX} characters")]
     Text,
     /// Nobody is named.
-    #[error(
-        "a name has between 1 and {NAME_MAX} characters, no control characters, and is not {COLLECTOR:?}"
-    )]
+    #[error("a name has between 1 and {NAME_MAX} characters, all of them seen, and is not {COLLECTOR:?}")]
     Name,
 }
 
@@ -231,7 +230,7 @@ impl Alert {
 /// [`ActError::Name`].
 pub(crate) fn check_name(name: &str) -> Result<(), ActError> {
     let fits = (1..=NAME_MAX).contains(&name.chars().count());
-    if fits && name.trim() == name && !name.chars().any(char::is_control) && name != COLLECTOR {
+    if fits && name.trim() == name && !name.chars().any(hidden) && name != COLLECTOR {
         Ok(())
     } else {
         Err(ActError::Name)

@@ -14,7 +14,7 @@ use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId};
 use offchannel_shared::policy::Severity;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::acts::check_name;
+pub(crate) use self::acts::check_name;
 pub use self::acts::{Act, ActError, NAME_MAX, SNOOZE_MAX, TEXT_MAX};
 pub use self::life::Terms;
 

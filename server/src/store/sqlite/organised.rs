@@ -1,9 +1,12 @@
 //! The traits of what people set up and decide, each method in one or two lines: exceptions, the ledger, policies, tokens,
 //! units.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use offchannel_shared::ids::{ApiTokenId, DeviceId, DraftId, ExceptionId, TokenId, UnitId};
+use offchannel_shared::label::Label;
 use offchannel_shared::policy::Party;
 use rusqlite::Connection;
 
@@ -227,6 +230,10 @@ impl UnitStore for SqliteStore {
         now: Timestamp,
     ) -> Result<Result<Placing, PlanRefused>, StoreError> {
         self.writer.write("place devices", move |c| placements::assign(c, &devices, &decide, now)).await
+    }
+
+    async fn labels(&self) -> Result<BTreeSet<Label>, StoreError> {
+        self.readers.read("read the labels", placements::labels).await
     }
 
     async fn devices_in(

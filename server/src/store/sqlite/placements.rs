@@ -236,6 +236,17 @@ pub(super) fn inherit(
     Ok(if heir.is_some() { Vec::new() } else { devices })
 }
 
+/// Every label that a device, a token or a unit has.
+pub(super) fn labels(c: &Connection) -> Result<BTreeSet<Label>, Failure> {
+    let mut query = c.prepare_cached(
+        "SELECT own.value FROM device_places, json_each(labels) own WHERE labels <> '[]'
+        UNION SELECT own.value FROM tokens, json_each(labels) own WHERE labels <> '[]'
+        UNION SELECT label FROM units WHERE label IS NOT NULL",
+    )?;
+    let labels = query.query_map([], |row| text(row, 0))?;
+    Ok(labels.collect::<Result<_, _>>()?)
+}
+
 /// Devices that nobody and no token has placed, and that carry one of these labels.
 pub(super) fn left_to_labels(c: &Connection, labels: &BTreeSet<Label>) -> Result<Vec<DeviceId>, Failure> {
     let mut query = c.prepare_cached(
