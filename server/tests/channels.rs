@@ -16,6 +16,7 @@ use offchannel_server::clock::{Clock as _, SystemClock};
 use offchannel_server::config::{Config, Overrides};
 use offchannel_server::domain::alert::{AlertAction, AlertKind, AlertState, Cause};
 use offchannel_server::domain::delivery::{Attempt, Delivery, NotifiedUnit};
+use offchannel_server::domain::digest::{Digest, InDigest};
 use offchannel_server::domain::trial;
 use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId};
 use offchannel_shared::policy::Severity;
@@ -283,6 +284,17 @@ fn deliveries() -> Vec<Delivery> {
     all
 }
 
+/// All of [`deliveries`] in one message.
+fn digested() -> Vec<Delivery> {
+    let message = deliveries().first().map(|first| first.id.clone());
+    let part = |mut delivery: Delivery| {
+        delivery.digest =
+            Some(InDigest { group: "daily at 08:00, UTC".to_owned(), message: message.clone() });
+        delivery
+    };
+    deliveries().into_iter().map(part).collect()
+}
+
 #[tokio::test]
 async fn what_is_sent_passes_the_validators_of_others() {
     let Some(validators) = validators() else {
@@ -304,6 +316,14 @@ async fn what_is_sent_passes_the_validators_of_others() {
                 write(folder.path(), name, number, &heard);
             }
         }
+    }
+    for name in ["webhook", "teams", "slack"] {
+        let answer = answer("200 OK", r#"{"text":"Success","code":0}"#);
+        let mut receiver = Receiver::start(&[answer]).await;
+        let parts = digested();
+        let attempt = to(name, &receiver).send_digest(&Digest::of(&parts).unwrap(), SystemClock.now()).await;
+        assert!(matches!(attempt, Attempt::Delivered | Attempt::Accepted), "{name}: {attempt:?}");
+        write(folder.path(), name, 99, &receiver.heard.try_recv().unwrap());
     }
     let output = Command::new(validators).arg("check").arg(folder.path()).output().unwrap();
     let said =

@@ -86,6 +86,7 @@ fn delivery() -> Delivery {
         due_at: now(),
         attempts: 0,
         state: DeliveryState::Pending,
+        digest: None,
         last_error: None,
     }
 }

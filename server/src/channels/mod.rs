@@ -29,6 +29,7 @@ use jiff::Timestamp;
 use offchannel_shared::ids::ChannelName;
 
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::digest::Digest;
 
 /// A place that hears of alerts.
 #[async_trait]
@@ -38,6 +39,11 @@ pub trait Channel: Debug + Send + Sync {
 
     /// Tries once to deliver. Never takes longer than a minute, so that a lease outlives it.
     async fn send(&self, delivery: &Delivery, now: Timestamp) -> Attempt;
+
+    /// As [`Channel::send`] for several changes in one message, if the channel has a form for that.
+    async fn send_digest(&self, _: &Digest<'_>, _: Timestamp) -> Attempt {
+        Attempt::GiveUp { error: "this kind of channel has no digests".to_owned() }
+    }
 
     /// As [`Channel::send`], with what the receiver said to it, for whoever sets the channel up.
     async fn try_out(&self, delivery: &Delivery, now: Timestamp) -> Tried {
@@ -115,6 +121,17 @@ impl ChannelKind {
             Self::Email(_) => "email",
             Self::Syslog(_) => "syslog",
             Self::WithoutSecret(_) => "without its secret",
+        }
+    }
+
+    /// Whether it has a form for several changes in one message: people read that, programs take what happens as it
+    /// happens.
+    pub const fn has_digests(&self) -> bool {
+        match self {
+            Self::Webhook(_) | Self::Teams(_) | Self::Slack(_) | Self::Email(_) | Self::WithoutSecret(_) => {
+                true
+            }
+            Self::Splunk(_) | Self::PagerDuty(_) | Self::Ocsf(_) | Self::Syslog(_) => false,
         }
     }
 }

@@ -5,11 +5,12 @@ use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId};
 use offchannel_shared::policy::Severity;
 use proptest::prelude::*;
 
-use crate::domain::alert::{AlertAction, AlertKind, AlertState};
+use crate::domain::alert::{AlertAction, AlertKind, AlertState, Cause};
 use crate::domain::delivery::{
     Delivery, DeliveryState, Evidence, Notification, NotifiedAlert, NotifiedApp, NotifiedDevice,
     NotifiedRule, NotifiedUnit, Trouble,
 };
+use crate::domain::digest::{Digest, InDigest};
 
 pub(super) fn at() -> Timestamp {
     Timestamp::from_second(1_772_618_400).unwrap()
@@ -101,12 +102,57 @@ pub(super) fn delivery(notification: Notification) -> Delivery {
         channel: ChannelName::new("siem").unwrap(),
         alert: notification.alert.id.clone(),
         notification,
+        digest: None,
         created_at: at(),
         due_at: at(),
         attempts: 0,
         state: DeliveryState::Pending,
         last_error: None,
     }
+}
+
+/// One change of the alert with this number, as a part of a digest.
+pub(super) fn part(
+    number: u8,
+    action: AlertAction,
+    cause: Option<Cause>,
+    mut notification: Notification,
+) -> Option<Delivery> {
+    notification.action = action;
+    notification.alert.id = AlertId::from_random([number; 16]);
+    notification.alert.cause = cause;
+    notification.alert.state = if cause.is_some() { AlertState::Resolved } else { AlertState::Open };
+    let message = Some(DeliveryId::from_random([9; 16]));
+    let group = "daily at 08:00, Europe/London".to_owned();
+    Some(Delivery { digest: Some(InDigest { group, message }), ..delivery(notification) })
+}
+
+/// What happened to three alerts within an hour.
+pub(super) fn digested() -> Vec<Delivery> {
+    let telegram = || prohibited("sam-laptop", "Telegram");
+    let mut signal = prohibited("kim-laptop", "Signal");
+    signal.alert.severity = Severity::Critical;
+    signal.at = at() + jiff::SignedDuration::from_hours(1);
+    let (opened, removed) = (AlertAction::Opened, Some(Cause::Removed));
+    let parts = [
+        part(1, opened, None, telegram()),
+        part(2, opened, None, unit()),
+        part(1, AlertAction::Resolved, removed, telegram()),
+        part(1, AlertAction::Reopened, None, telegram()),
+        part(1, AlertAction::Resolved, removed, telegram()),
+        part(3, opened, None, signal),
+        part(2, AlertAction::Escalated, None, unit()),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+pub(super) fn digest(parts: &[Delivery]) -> Digest<'_> {
+    Digest::of(parts).unwrap()
+}
+
+/// A digest with the worst names, of as many alerts as one has.
+pub(super) fn worst_digest(name: &str) -> Vec<Delivery> {
+    (0..=250).filter_map(|number| part(number, AlertAction::Opened, None, worst(name))).collect()
 }
 
 /// Names that try something, one for each thing that has gone wrong somewhere.

@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 
 use super::http::{Answer, Client, Format, HttpChannel, HttpConfig, Post};
 use super::net::TlsSetupError;
+use super::text::digest::{Line, Summary};
 use super::text::{self, Message};
 use crate::domain::delivery::{Attempt, Delivery, Notification};
+use crate::domain::digest::Digest;
 
 /// Most bytes of a message. Slack takes about 13,200 characters, without saying so.
 pub const BODY_MAX: usize = 12_000;
@@ -27,6 +29,8 @@ const HEADER_MAX: usize = 150;
 const SECTION_MAX: usize = 3_000;
 /// Most characters of one text before it is escaped: even if each of them has to be, it has room in a section.
 const TEXT_MAX: usize = 500;
+/// Most alerts of a digest: in the worst case a block each, of 50.
+const LINES_MAX: usize = 40;
 /// Messages a second.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(1).expect("one is not zero");
 
@@ -61,6 +65,11 @@ impl Format for Blocks {
         Ok(vec![Post::new(text::fitted(notification, BODY_MAX, write)?)])
     }
 
+    fn digest(&self, digest: &Digest<'_>, _: Timestamp) -> Result<Option<Post>, serde_json::Error> {
+        let write = |summary: &Summary| serde_json::to_vec(&digest_blocks(summary));
+        Ok(Some(Post::new(Summary::of(digest).fitted(LINES_MAX, BODY_MAX, write)?)))
+    }
+
     fn understand(&self, answer: &Answer, now: Timestamp) -> Attempt {
         match answer.status {
             status if status.is_success() => Attempt::Delivered,
@@ -87,16 +96,26 @@ fn blocks(notification: &Notification, message: &Message) -> Value {
     lines.extend(message.instead.as_deref().map(|names| format!("*Use instead:* {}", escaped(names))));
     lines.extend(message.next.map(escaped));
     let facts = message.facts.iter().map(|(label, value)| format!("*{label}:* {}", escaped(value)));
-    let header =
-        json!({ "type": "plain_text", "text": text::clean(&message.title, HEADER_MAX), "emoji": false });
+    message_of(&message.title, [lines, facts.collect()])
+}
+
+fn digest_blocks(summary: &Summary) -> Value {
+    let line = |line: &Line| format!("*{}* {}: {}", line.severity, escaped(&line.about), escaped(&line.what));
+    let lines: Vec<String> = summary.lines.iter().map(line).collect();
+    message_of(&summary.title, [vec![escaped(&summary.when)], lines, summary.rest().into_iter().collect()])
+}
+
+/// A message with a title, and with groups of lines that are text already.
+fn message_of(title: &str, groups: impl IntoIterator<Item = Vec<String>>) -> Value {
+    let header = json!({ "type": "plain_text", "text": text::clean(title, HEADER_MAX), "emoji": false });
     let mut blocks = vec![json!({ "type": "header", "text": header })];
-    for lines in [lines, facts.collect()] {
+    for lines in groups {
         blocks.extend(sections(&lines).into_iter().map(|text| {
             // Verbatim: no address and no name in it becomes a link.
             json!({ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } })
         }));
     }
-    json!({ "text": escaped(&message.title), "blocks": blocks })
+    json!({ "text": escaped(title), "blocks": blocks })
 }
 
 /// Lines in as few texts as have room for them. No line is longer than a section.
@@ -165,6 +184,23 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn no_name_makes_a_digest_too_large(name in samples::hostile()) {
+            let parts = samples::worst_digest(&name);
+            let post = Blocks.digest(&samples::digest(&parts), samples::at()).unwrap().unwrap();
+            prop_assert!(post.body().len() <= BODY_MAX, "{} bytes", post.body().len());
+            let message: Value = serde_json::from_slice(post.body()).unwrap();
+            let blocks = message["blocks"].as_array().unwrap();
+            prop_assert!((4..=50).contains(&blocks.len()));
+            for block in blocks {
+                let text = block["text"]["text"].as_str().unwrap();
+                let most = if block["type"] == "header" { HEADER_MAX } else { SECTION_MAX };
+                prop_assert!((1..=most).contains(&text.chars().count()), "{:?}", text);
+                prop_assert!(!text.contains("<!") && !text.contains("<@") && !text.contains("<http"), "{}", text);
+            }
+            prop_assert!(blocks.last().unwrap()["text"]["text"].as_str().unwrap().contains("alert list"));
+        }
 
         #[test]
         fn no_name_makes_a_message_too_large(name in samples::hostile()) {

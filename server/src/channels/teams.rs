@@ -17,11 +17,15 @@ use serde_json::{Value, json};
 
 use super::http::{Answer, Client, Format, HttpChannel, HttpConfig, Post};
 use super::net::TlsSetupError;
+use super::text::digest::Summary;
 use super::text::{self, Message};
 use crate::domain::delivery::{Attempt, Delivery, Notification};
+use crate::domain::digest::Digest;
 
 /// Most bytes of a message: 28 KB, of which Teams adds some itself.
 pub const BODY_MAX: usize = 26_000;
+/// Most alerts of a digest.
+const LINES_MAX: usize = 50;
 /// Messages a second.
 const PER_SECOND: NonZeroU32 = NonZeroU32::new(4).expect("four is not zero");
 
@@ -56,6 +60,11 @@ impl Format for Cards {
         Ok(vec![Post::new(text::fitted(notification, BODY_MAX, write)?)])
     }
 
+    fn digest(&self, digest: &Digest<'_>, _: Timestamp) -> Result<Option<Post>, serde_json::Error> {
+        let write = |summary: &Summary| serde_json::to_vec(&digest_card(summary));
+        Ok(Some(Post::new(Summary::of(digest).fitted(LINES_MAX, BODY_MAX, write)?)))
+    }
+
     fn understand(&self, answer: &Answer, now: Timestamp) -> Attempt {
         match answer.status {
             status if status.is_success() => Attempt::Accepted,
@@ -70,14 +79,20 @@ impl Format for Cards {
     }
 }
 
-fn card(notification: &Notification, message: &Message) -> Value {
-    let colour = text::grave(notification.alert.severity).card;
-    let block = |text: &str| json!({ "type": "TextBlock", "text": escaped(text), "wrap": true });
-    let mut title = block(&message.title);
+fn block(text: &str) -> Value {
+    json!({ "type": "TextBlock", "text": escaped(text), "wrap": true })
+}
+
+fn titled(title: &str, colour: &str) -> Value {
+    let mut block = block(title);
     for (key, value) in [("weight", "Bolder"), ("size", "Medium"), ("color", colour)] {
-        title[key] = value.into();
+        block[key] = value.into();
     }
-    let mut body = vec![title];
+    block
+}
+
+fn card(notification: &Notification, message: &Message) -> Value {
+    let mut body = vec![titled(&message.title, text::grave(notification.alert.severity).card)];
     if notification.test {
         body.push(block(&message.what));
     }
@@ -90,18 +105,34 @@ fn card(notification: &Notification, message: &Message) -> Value {
         .map(|(label, value)| json!({ "title": label, "value": escaped(value) }))
         .collect();
     body.push(json!({ "type": "FactSet", "facts": facts }));
+    message_of(&message.title, body)
+}
+
+fn digest_card(summary: &Summary) -> Value {
+    let mut body = vec![titled(&summary.title, "Default"), block(&summary.when)];
+    let facts: Vec<Value> = summary
+        .lines
+        .iter()
+        .map(|line| json!({ "title": line.severity, "value": escaped(&format!("{}: {}", line.about, line.what)) }))
+        .collect();
+    body.push(json!({ "type": "FactSet", "facts": facts }));
+    body.extend(summary.rest().as_deref().map(block));
+    message_of(&summary.title, body)
+}
+
+fn message_of(title: &str, body: Vec<Value>) -> Value {
     let card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "msteams": { "width": "Full" },
         // What is read where a card cannot be shown, in a notification for example.
-        "fallbackText": message.title,
+        "fallbackText": title,
         "body": body,
     });
     json!({
         "type": "message",
-        "summary": message.title,
+        "summary": title,
         "attachments": [{
             "contentType": "application/vnd.microsoft.card.adaptive",
             "contentUrl": null,
@@ -176,6 +207,18 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn no_name_makes_a_digest_too_large_or_another(name in samples::hostile()) {
+            let parts = samples::worst_digest(&name);
+            let post = Cards.digest(&samples::digest(&parts), samples::at()).unwrap().unwrap();
+            prop_assert!(post.body().len() <= BODY_MAX, "{} bytes", post.body().len());
+            let message: Value = serde_json::from_slice(post.body()).unwrap();
+            let body = &message["attachments"][0]["content"]["body"];
+            prop_assert_eq!(&body[0]["text"], "251 alerts: 251 open, 0 resolved");
+            prop_assert!(!body[2]["facts"].as_array().unwrap().is_empty());
+            prop_assert!(body[3]["text"].as_str().unwrap().contains("alert list"), "{}", body[3]);
+        }
 
         #[test]
         fn no_name_makes_a_message_too_large_or_another(name in samples::hostile()) {

@@ -3,14 +3,16 @@
 use std::io::Write;
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use offchannel_shared::ids::{ChannelName, DeliveryId};
 use serde::Serialize;
 
 use super::output::{Format, Table, instant, json, printable};
-use super::view::{DeliveryJson, SCHEMA};
+use super::view::SCHEMA;
 use super::{CliError, EXIT_OK};
 use crate::app::App;
 use crate::channels::text;
+use crate::domain::alert::AlertAction;
 use crate::domain::delivery::{Delivery, DeliveryState, Notification};
 use crate::store::DeliveryFilter;
 
@@ -54,6 +56,48 @@ pub(super) enum DeliveryCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+}
+
+/// A delivery.
+#[derive(Debug, Serialize)]
+struct DeliveryJson<'a> {
+    id: &'a str,
+    channel: &'a str,
+    alert: &'a str,
+    action: AlertAction,
+    state: DeliveryState,
+    attempts: u32,
+    created_at: Timestamp,
+    due_at: Option<Timestamp>,
+    last_error: Option<&'a str>,
+    /// With what it is told together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    /// The id of the message in which it is told together with others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+impl<'a> From<&'a Delivery> for DeliveryJson<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self {
+            id: delivery.id.as_str(),
+            channel: delivery.channel.as_str(),
+            alert: delivery.alert.as_str(),
+            action: delivery.notification.action,
+            state: delivery.state,
+            attempts: delivery.attempts,
+            created_at: delivery.created_at,
+            due_at: (delivery.state == DeliveryState::Pending).then_some(delivery.due_at),
+            last_error: delivery.last_error.as_deref(),
+            digest: delivery.digest.as_ref().map(|digest| digest.group.as_str()),
+            message: delivery
+                .digest
+                .as_ref()
+                .and_then(|digest| digest.message.as_ref())
+                .map(|id| id.as_str()),
+        }
+    }
 }
 
 pub(super) async fn run(command: DeliveryCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
@@ -135,7 +179,11 @@ async fn list(
                     format!("{} {}", delivery.notification.alert.kind, delivery.notification.action),
                     delivery.state.to_string(),
                     delivery.attempts.to_string(),
-                    if pending { instant(delivery.due_at) } else { "-".to_owned() },
+                    match (pending, &delivery.digest) {
+                        (true, Some(_)) => format!("{}, in a digest", instant(delivery.due_at)),
+                        (true, None) => instant(delivery.due_at),
+                        (false, _) => "-".to_owned(),
+                    },
                     delivery.last_error.clone().unwrap_or_else(|| "-".to_owned()),
                 ]);
             }
@@ -164,8 +212,24 @@ fn show(delivery: &Delivery, format: Format, out: &mut dyn Write) -> Result<(), 
     writeln!(out, "Channel   {}", delivery.channel)?;
     writeln!(out, "State     {}, {} tries", delivery.state, delivery.attempts)?;
     writeln!(out, "Queued    {}", instant(delivery.created_at))?;
-    if delivery.state == DeliveryState::Pending {
-        writeln!(out, "Next      {}, and not before earlier ones of its alert", instant(delivery.due_at))?;
+    match (&delivery.digest, delivery.state == DeliveryState::Pending) {
+        (Some(digest), pending) => {
+            writeln!(out, "Digest    {}", printable(&digest.group))?;
+            if let Some(message) = &digest.message {
+                writeln!(out, "Message   {message}")?;
+            }
+            if pending {
+                writeln!(out, "Next      {}", instant(delivery.due_at))?;
+            }
+        }
+        (None, true) => {
+            writeln!(
+                out,
+                "Next      {}, and not before earlier ones of its alert",
+                instant(delivery.due_at)
+            )?;
+        }
+        (None, false) => {}
     }
     if let Some(error) = &delivery.last_error {
         writeln!(out, "Error     {}", printable(error))?;

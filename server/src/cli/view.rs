@@ -12,7 +12,6 @@ use offchannel_shared::policy::{Policy, Severity};
 use serde::Serialize;
 
 use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
-use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::device::Goodbye;
 use crate::domain::device_import::DeviceChange;
 use crate::domain::finding::{Finding, FindingKind};
@@ -455,36 +454,6 @@ impl<'a> From<&'a PolicyVersion> for PolicyVersionJson<'a> {
             approved_by: policy.approved_by.as_deref(),
             cancelled_at: policy.cancelled.as_ref().map(|(at, _)| *at),
             cancelled_by: policy.cancelled.as_ref().map(|(_, by)| by.as_str()),
-        }
-    }
-}
-
-/// A delivery.
-#[derive(Debug, Serialize)]
-pub struct DeliveryJson<'a> {
-    id: &'a str,
-    channel: &'a str,
-    alert: &'a str,
-    action: AlertAction,
-    state: DeliveryState,
-    attempts: u32,
-    created_at: Timestamp,
-    due_at: Option<Timestamp>,
-    last_error: Option<&'a str>,
-}
-
-impl<'a> From<&'a Delivery> for DeliveryJson<'a> {
-    fn from(delivery: &'a Delivery) -> Self {
-        Self {
-            id: delivery.id.as_str(),
-            channel: delivery.channel.as_str(),
-            alert: delivery.alert.as_str(),
-            action: delivery.notification.action,
-            state: delivery.state,
-            attempts: delivery.attempts,
-            created_at: delivery.created_at,
-            due_at: (delivery.state == DeliveryState::Pending).then_some(delivery.due_at),
-            last_error: delivery.last_error.as_deref(),
         }
     }
 }

@@ -11,8 +11,10 @@ use offchannel_shared::policy::Severity;
 use super::layers::{Raw, Section};
 use super::problem::{Origin, Problem};
 use super::section::describe;
-use crate::channels::ChannelConfig;
+use crate::channels::email::Recipient;
+use crate::channels::{ChannelConfig, ChannelKind};
 use crate::domain::alert::{AlertAction, AlertKind};
+use crate::domain::digest::{Every, Schedule};
 use crate::domain::route::{Quiet, Route, USUAL};
 
 /// Reads all routes; each is left out if it has a problem.
@@ -26,6 +28,8 @@ pub(super) fn routes(
     for mut section in sections {
         let before = problems.len();
         let channel = channel(&mut section, channels, problems);
+        let kind = channel.as_ref().and_then(|name| channels.iter().find(|known| known.name == *name));
+        let times = times(&mut section, kind.map(|channel| &channel.kind), problems);
         let route = |channel| Route {
             kinds: words(&mut section, problems, "kinds", &AlertKind::ALL, AlertKind::as_str),
             severity: severity(&mut section, problems, "severity").unwrap_or(Severity::Info),
@@ -33,7 +37,8 @@ pub(super) fn routes(
             apps: parsed(&mut section, problems, "apps"),
             changes: changes(&mut section, problems),
             to: parsed(&mut section, problems, "to"),
-            quiet: quiet(&mut section, problems),
+            quiet: times.0,
+            digest: times.1,
             channel,
         };
         let route = channel.map(route);
@@ -71,10 +76,112 @@ fn severity(section: &mut Section, problems: &mut Vec<Problem>, key: &str) -> Op
     section.word(problems, key, &Severity::ALL, Severity::as_str)
 }
 
-/// `quiet = "20:00-07:00"` with its zone.
-fn quiet(section: &mut Section, problems: &mut Vec<Problem>) -> Option<Quiet> {
-    let hours = section.text(problems, "quiet");
+/// When nobody is disturbed, and when what was gathered is told; both by the clocks of one zone.
+fn times(
+    section: &mut Section,
+    kind: Option<&ChannelKind>,
+    problems: &mut Vec<Problem>,
+) -> (Option<Quiet>, Option<Schedule>) {
     let zone = section.text(problems, "zone");
+    (quiet(section, zone.clone(), problems), digest(section, zone, kind, problems))
+}
+
+/// `digest = "daily"` with `at = "08:00"` and its zone, or `digest = "hourly"`.
+fn digest(
+    section: &mut Section,
+    zone: Option<(String, Origin)>,
+    kind: Option<&ChannelKind>,
+    problems: &mut Vec<Problem>,
+) -> Option<Schedule> {
+    let how = section.text(problems, "digest");
+    let at = section.text(problems, "at");
+    let Some((how, origin)) = how else {
+        if let Some((_, origin)) = at {
+            section.problem(
+                problems,
+                "at",
+                &origin,
+                "is the time of a daily digest: digest = \"daily\" is missing",
+            );
+        }
+        return None;
+    };
+    let every = match (how.as_str(), at) {
+        ("hourly", None) => Every::Hour,
+        ("hourly", Some((_, origin))) => {
+            section.problem(
+                problems,
+                "at",
+                &origin,
+                "an hourly digest is told at every full hour: leave this out",
+            );
+            return None;
+        }
+        ("daily", Some((text, origin))) => match time(&text) {
+            Some(time) => Every::Day(time),
+            None => {
+                let message = format!("expected a time such as \"08:00\", found {text:?}");
+                section.problem(problems, "at", &origin, message);
+                return None;
+            }
+        },
+        ("daily", None) => {
+            section.problem(problems, "at", &origin, "missing: a daily digest has a time, such as \"08:00\"");
+            return None;
+        }
+        (other, _) => {
+            let message = format!("expected one of hourly, daily, found {other:?}");
+            section.problem(problems, "digest", &origin, message);
+            return None;
+        }
+    };
+    let kind = kind?;
+    if !kind.has_digests() {
+        let message = format!(
+            "a channel of kind {} is read by programs, which take what happens as it happens: it has no digests",
+            kind.as_str()
+        );
+        section.problem(problems, "digest", &origin, message);
+        return None;
+    }
+    let to = match kind {
+        ChannelKind::Email(config) => config.to.as_slice(),
+        _ => &[],
+    };
+    if to.contains(&Recipient::Assignee) {
+        let message =
+            "the alerts of a digest are not all with one person: leave {assignee} out of the channel's to";
+        section.problem(problems, "digest", &origin, message);
+        return None;
+    }
+    let per_owner = to.contains(&Recipient::Owner);
+    let (zone, zone_name) = match (zone, every) {
+        (None, Every::Hour) => (TimeZone::UTC, "UTC".to_owned()),
+        (None, Every::Day(_)) => {
+            let message = "missing: a daily digest needs a zone, such as \"Europe/London\"";
+            section.problem(problems, "zone", &origin, message);
+            return None;
+        }
+        (Some((name, origin)), _) => (zone_of(section, &name, &origin, problems)?, name),
+    };
+    Some(Schedule { every, zone, zone_name, per_owner })
+}
+
+fn zone_of(section: &Section, name: &str, origin: &Origin, problems: &mut Vec<Problem>) -> Option<TimeZone> {
+    let wrong = |error: jiff::Error| {
+        let message = format!("{error}; zones are read from the system's tzdata, and UTC is always there");
+        section.problem(problems, "zone", origin, message);
+    };
+    TimeZone::get(name).map_err(wrong).ok()
+}
+
+/// `quiet = "20:00-07:00"` with its zone.
+fn quiet(
+    section: &mut Section,
+    zone: Option<(String, Origin)>,
+    problems: &mut Vec<Problem>,
+) -> Option<Quiet> {
+    let hours = section.text(problems, "quiet");
     let except = severity(section, problems, "quiet_except").unwrap_or(Severity::Critical);
     let (hours, origin) = hours?;
     let times = hours.split_once('-').and_then(|(from, until)| Some((time(from)?, time(until)?)));
@@ -92,15 +199,8 @@ fn quiet(section: &mut Section, problems: &mut Vec<Problem>) -> Option<Quiet> {
         );
         return None;
     };
-    match TimeZone::get(&zone) {
-        Ok(zone) => Some(Quiet { zone, from, until, except }),
-        Err(error) => {
-            let message =
-                format!("{error}; zones are read from the system's tzdata, and UTC is always there");
-            section.problem(problems, "zone", &origin, message);
-            None
-        }
-    }
+    let zone = zone_of(section, &zone, &origin, problems)?;
+    Some(Quiet { zone, from, until, except })
 }
 
 /// Hours and minutes.

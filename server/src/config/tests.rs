@@ -261,6 +261,34 @@ quiet = "20:00-07:00"
 channel = "hook"
 quiet = "20:00-07:00"
 zone = "Europe/Lundon"
+[[route]]
+channel = "hook"
+digest = "weekly"
+[[route]]
+channel = "hook"
+digest = "daily"
+[[route]]
+channel = "hook"
+digest = "daily"
+at = "8"
+[[route]]
+channel = "hook"
+digest = "daily"
+at = "08:00"
+[[route]]
+channel = "hook"
+digest = "hourly"
+at = "08:00"
+[[route]]
+channel = "hook"
+at = "08:00"
+[[channel]]
+name = "siem"
+kind = "syslog"
+host = "siem.example.org"
+[[route]]
+channel = "siem"
+digest = "hourly"
 "#;
     let said = load(text).unwrap_err().to_string();
     for part in [
@@ -271,6 +299,13 @@ zone = "Europe/Lundon"
         "route[3].quiet: expected two times such as \"20:00-07:00\", found \"8-9\"",
         "route[4].zone: missing: quiet hours need a zone",
         "route[5].zone: ",
+        "route[6].digest: expected one of hourly, daily, found \"weekly\"",
+        "route[7].at: missing: a daily digest has a time",
+        "route[8].at: expected a time such as \"08:00\", found \"8\"",
+        "route[9].zone: missing: a daily digest needs a zone",
+        "route[10].at: an hourly digest is told at every full hour",
+        "route[11].at: is the time of a daily digest",
+        "route[12].digest: a channel of kind syslog is read by programs",
     ] {
         assert!(said.contains(part), "{part:?} is not in {said}");
     }

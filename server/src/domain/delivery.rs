@@ -9,6 +9,7 @@ use offchannel_shared::span::Span;
 use serde::{Deserialize, Serialize};
 
 use super::alert::{AlertAction, AlertKind, AlertState, COLLECTOR, Cause};
+use super::digest::InDigest;
 
 /// Waiting times before each further attempt (Standard Webhooks' schedule); then it is dead.
 pub const RETRIES: [Span; 9] = [
@@ -34,6 +35,8 @@ pub struct Delivery {
     pub alert: AlertId,
     /// What is told.
     pub notification: Notification,
+    /// With what it is told together, if it is not told alone.
+    pub digest: Option<InDigest>,
     /// When it was queued.
     pub created_at: Timestamp,
     /// When it is to be tried next.

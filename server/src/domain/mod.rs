@@ -6,6 +6,7 @@ pub mod case;
 pub mod delivery;
 pub mod device;
 pub mod device_import;
+pub mod digest;
 pub mod exception;
 pub mod finding;
 pub mod ingest;

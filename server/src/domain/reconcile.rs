@@ -13,6 +13,7 @@ use super::alert::{Act, ActError, Alert, AlertEvent, AlertKind, Cause, Terms};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::delivery::{Delivery, DeliveryState};
 use super::device::Device;
+use super::digest::InDigest;
 use super::finding::{Finding, FindingKind};
 use super::ingest::{Context, sighting_changes};
 use super::ledger::Breach;
@@ -393,15 +394,17 @@ impl<'a> Reconciler<'a> {
         self.touched_alerts.insert(alert.id.clone());
         self.breaches.extend(Breach::of(&event, alert, &self.device));
         let told = self.context.routes.of(&event, alert, &self.device, self.context.now);
-        for (channel, due_at) in told {
+        for way in told {
             let notification = notification(&event, alert, &self.device, &self.present, self.context);
+            let group = way.digest.map(|schedule| schedule.group(&notification));
             self.deliveries.push(Delivery {
                 id: ids.delivery(),
-                channel,
+                channel: way.channel.clone(),
                 alert: alert.id.clone(),
                 notification,
+                digest: group.map(|group| InDigest { group, message: None }),
                 created_at: self.context.now,
-                due_at,
+                due_at: way.due,
                 attempts: 0,
                 state: DeliveryState::Pending,
                 last_error: None,

@@ -1,4 +1,4 @@
-//! Which channel is told of which change of an alert, and when: at once, or after the quiet hours.
+//! Which channel is told of which change of an alert, and when: at once, after the quiet hours, or together with others.
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -8,6 +8,7 @@ use offchannel_shared::policy::Severity;
 
 use super::alert::{Alert, AlertAction, AlertEvent, AlertKind};
 use super::device::Device;
+use super::digest::Schedule;
 
 /// What is told where nothing else is said: what changes how an alert stands by the facts and time. What people do to it
 /// they know.
@@ -38,6 +39,19 @@ pub struct Route {
     pub to: Vec<AudienceId>,
     /// When nobody is to be disturbed.
     pub quiet: Option<Quiet>,
+    /// When what it takes is told together; at once, each for itself, if not given.
+    pub digest: Option<Schedule>,
+}
+
+/// How a channel is told of a change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Way<'r> {
+    /// The channel.
+    pub channel: &'r ChannelName,
+    /// From when on it may be told.
+    pub due: Timestamp,
+    /// With what it is told together, if not alone.
+    pub digest: Option<&'r Schedule>,
 }
 
 /// Hours of each day in which nothing is told but what is very grave; the rest waits for their end.
@@ -65,21 +79,21 @@ impl Routes {
         Self(given.into_iter().chain(usual).collect())
     }
 
-    /// The channels that are told of a change, each once, with the instant from which on it may be told.
-    pub fn of(
-        &self,
-        event: &AlertEvent,
-        alert: &Alert,
-        device: &Device,
-        now: Timestamp,
-    ) -> Vec<(ChannelName, Timestamp)> {
-        let mut told: Vec<(ChannelName, Timestamp)> = Vec::new();
+    /// The channels that are told of a change, each once: by the way that tells it first.
+    pub fn of(&self, event: &AlertEvent, alert: &Alert, device: &Device, now: Timestamp) -> Vec<Way<'_>> {
+        let mut told: Vec<Way<'_>> = Vec::new();
         for route in self.0.iter().filter(|route| route.takes(event, alert, device)) {
+            let from = route.digest.as_ref().map_or(now, |digest| digest.next(now));
             let quiet = route.quiet.as_ref().filter(|quiet| alert.severity < quiet.except);
-            let due = quiet.map_or(now, |quiet| quiet.end(now));
-            match told.iter_mut().find(|(channel, _)| *channel == route.channel) {
-                Some((_, known)) => *known = due.min(*known),
-                None => told.push((route.channel.clone(), due)),
+            let due = quiet.map_or(from, |quiet| quiet.end(from));
+            let way = Way { channel: &route.channel, due, digest: route.digest.as_ref() };
+            match told.iter_mut().find(|known| *known.channel == route.channel) {
+                // What is told alone is told first, however late.
+                Some(known) if (way.digest.is_some(), way.due) < (known.digest.is_some(), known.due) => {
+                    *known = way;
+                }
+                Some(_) => {}
+                None => told.push(way),
             }
         }
         told
@@ -98,6 +112,7 @@ impl Route {
             changes: USUAL.to_vec(),
             to: Vec::new(),
             quiet: None,
+            digest: None,
         }
     }
 

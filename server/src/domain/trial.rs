@@ -16,6 +16,7 @@ pub fn delivery(id: DeliveryId, alert: AlertId, channel: ChannelName, now: Times
         channel,
         alert: alert.clone(),
         notification: notification(alert, now),
+        digest: None,
         created_at: now,
         due_at: now,
         attempts: 0,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use offchannel_shared::ids::{ChannelName, DeliveryId};
 use offchannel_shared::span::Span;
 use tokio::task::JoinSet;
 
@@ -16,6 +17,7 @@ use super::runner::{Failure, Job, Next};
 use crate::channels::Channel;
 use crate::clock::Clock;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryState};
+use crate::domain::digest::Digest;
 use crate::metrics::Metrics;
 use crate::random;
 use crate::store::Store;
@@ -68,8 +70,15 @@ impl Job for Deliver {
         let claimed =
             self.store.claim_deliveries(&channels, &self.worker, now, LEASE.after(now), turn.at_once).await?;
         if claimed.is_empty() {
-            turn.give_back();
-            return Ok(Next::After(POLL));
+            let until = LEASE.after(now);
+            let parts = self.store.claim_digest(&channels, &self.worker, now, until).await?;
+            if parts.is_empty() {
+                turn.give_back();
+                return Ok(Next::After(POLL));
+            }
+            drop(turn);
+            self.digest(parts).await?;
+            return Ok(Next::Now);
         }
         drop(turn);
         let mut sending = JoinSet::new();
@@ -102,6 +111,30 @@ impl Job for Deliver {
     }
 }
 
+impl Deliver {
+    /// One attempt to tell several changes together, taken in by all of them alike.
+    async fn digest(&self, mut parts: Vec<Delivery>) -> Result<(), Failure> {
+        let Some(digest) = Digest::of(&parts) else { return Ok(()) };
+        let (name, id) = (self.channel.name(), digest.id.clone());
+        let attempt = self.channel.send_digest(&digest, self.clock.now()).await;
+        log(name, &id, &attempt);
+        let (now, jitter) = (self.clock.now(), jitter());
+        for part in &mut parts {
+            part.attempted(attempt.clone(), now, jitter);
+        }
+        if let Some(first) = parts.first() {
+            self.metrics.attempt(name, first.state);
+            if first.state == DeliveryState::Dead {
+                tracing::error!(channel = %name, delivery = %id, attempts = first.attempts, "given up: see `offchannel-server delivery list`");
+            }
+        }
+        if !self.store.finish_deliveries(parts, &self.worker).await? {
+            tracing::warn!(channel = %name, "a lease ran out before its digest ended");
+        }
+        Ok(())
+    }
+}
+
 /// One attempt, taken in.
 async fn attempt(
     channel: &dyn Channel,
@@ -111,7 +144,18 @@ async fn attempt(
 ) -> Delivery {
     let attempt = channel.send(&delivery, clock.now()).await;
     let (name, id) = (channel.name(), delivery.id.clone());
-    match &attempt {
+    log(name, &id, &attempt);
+    delivery.attempted(attempt, clock.now(), jitter());
+    metrics.attempt(channel.name(), delivery.state);
+    if delivery.state == DeliveryState::Dead {
+        tracing::error!(channel = %name, delivery = %id, attempts = delivery.attempts, "given up: see `offchannel-server delivery list`");
+    }
+    delivery
+}
+
+/// How an attempt went.
+fn log(name: &ChannelName, id: &DeliveryId, attempt: &Attempt) {
+    match attempt {
         Attempt::Delivered => tracing::info!(channel = %name, delivery = %id, "delivered"),
         Attempt::Accepted => tracing::info!(channel = %name, delivery = %id, "accepted"),
         Attempt::InPart { error } => {
@@ -122,13 +166,9 @@ async fn attempt(
         }
         Attempt::GiveUp { error } => tracing::error!(channel = %name, delivery = %id, error, "not delivered"),
     }
-    // Without random bytes there is no jitter; that is no reason to deliver nothing.
-    let jitter =
-        random::bytes::<4>().map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX));
-    delivery.attempted(attempt, clock.now(), jitter);
-    metrics.attempt(channel.name(), delivery.state);
-    if delivery.state == DeliveryState::Dead {
-        tracing::error!(channel = %name, delivery = %id, attempts = delivery.attempts, "given up: see `offchannel-server delivery list`");
-    }
-    delivery
+}
+
+/// From 0 to 1. Without random bytes there is no jitter; that is no reason to deliver nothing.
+fn jitter() -> f64 {
+    random::bytes::<4>().map_or(0.0, |bytes| f64::from(u32::from_be_bytes(bytes)) / f64::from(u32::MAX))
 }

@@ -21,7 +21,8 @@ pub struct DeliveryFilter {
 pub trait DeliveryStore: Send + Sync {
     /// Leases pending deliveries of these channels that are due by `now` to `worker` until `until`, at most `limit`,
     /// the longest due first. Two workers never hold one delivery at a time. Of one alert and channel only the one that
-    /// was queued first of those that are pending is ever leased, so that a receiver hears what happened in its order.
+    /// was queued first of those that are pending is ever leased, so that a receiver hears what happened in its order. What
+    /// belongs to a digest is left out, and nothing waits for it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -33,6 +34,26 @@ pub trait DeliveryStore: Send + Sync {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// Leases the parts of one message of several: of a digest of these channels that is due by `now`, the longest due first.
+    /// What goes in the message, at most [`crate::domain::digest::CHANGES_MAX`] parts, is settled the first time; they come oldest
+    /// first. Nothing if no digest is due. Digests wait for nothing, and nothing waits for them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim_digest(
+        &self,
+        channels: &[ChannelName],
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Delivery>, StoreError>;
+
+    /// As [`DeliveryStore::finish_delivery`] for several, together; returns whether all were still held.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn finish_deliveries(&self, deliveries: Vec<Delivery>, worker: &str) -> Result<bool, StoreError>;
 
     /// Writes how an attempt went and ends the lease, if `worker` still holds it; returns whether it did. What waits for a
     /// delivery is due no earlier than that is; so it is, too, when it is queued.
@@ -54,7 +75,7 @@ pub trait DeliveryStore: Send + Sync {
     /// [`StoreError`].
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
-    /// Makes a dead delivery pending and due at `now`.
+    /// Makes a dead delivery pending and due at `now`, with all that went in one message with it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such dead delivery, and others.

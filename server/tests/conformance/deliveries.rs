@@ -130,7 +130,8 @@ async fn order(store: Arc<dyn Store>) {
     // The ids and the times at which they are due say nothing of the order.
     alerted(&store, 1, &[(3, "siem", 30), (1, "siem", 10), (2, "siem", 20), (4, "mail", 10)]).await;
     alerted(&store, 2, &[(5, "siem", 40)]).await;
-    assert_eq!(ids(&claim(&store, "other", 20, 25, 9).await), [], "the first is not due yet");
+    assert_eq!(ids(&claim(&store, "other", 9, 20, 9).await), [], "none is due yet");
+    assert_eq!(ids(&claim(&store, "other", 20, 25, 9).await), [id(3)], "it goes with what is due before it");
     assert_eq!(ids(&claim(&store, "a", 50, 60, 9).await), [id(3), id(5)], "one of each alert");
     assert_eq!(ids(&claim(&store, "b", 55, 90, 9).await), [], "the first is under way");
     let both = [channel("siem"), channel("mail")];

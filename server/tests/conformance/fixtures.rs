@@ -243,6 +243,7 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
         due_at: at(due),
         attempts: 0,
         state: DeliveryState::Pending,
+        digest: None,
         last_error: None,
     }
 }

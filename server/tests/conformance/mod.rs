@@ -5,6 +5,7 @@ mod api_tokens;
 mod deciding;
 mod deliveries;
 mod devices;
+mod digests;
 mod enrolling;
 mod exceptions;
 pub mod fixtures;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<(&'static str, Vec<Behaviour>)> {
         ("deciding", deciding::all()),
         ("deliveries", deliveries::all()),
         ("devices", devices::all()),
+        ("digests", digests::all()),
         ("enrolling", enrolling::all()),
         ("exceptions", exceptions::all()),
         ("the ledger", ledger::all()),

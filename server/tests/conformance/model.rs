@@ -416,8 +416,15 @@ impl Model {
         self.alerts.extend(decision.alerts.into_iter().map(|one| (one.id.clone(), one)));
         self.events.extend(decision.events);
         for mut one in decision.deliveries {
-            let earlier = self.queued.iter().filter(|id| self.waits_like(id, &one));
-            let due = earlier.map(|id| self.deliveries[id].due_at).max();
+            let earlier: Vec<_> =
+                self.queued.iter().filter(|id| self.waits_like(id, &one)).cloned().collect();
+            for id in &earlier {
+                let earlier = self.deliveries.get_mut(id).unwrap();
+                if earlier.attempts == 0 {
+                    earlier.due_at = earlier.due_at.min(one.due_at);
+                }
+            }
+            let due = earlier.iter().map(|id| self.deliveries[id].due_at).max();
             one.due_at = due.map_or(one.due_at, |due| one.due_at.max(due));
             self.queued.push(one.id.clone());
             self.deliveries.insert(one.id.clone(), one);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::channels::text::Message;
+use crate::channels::text::digest::Summary;
 
 /// Longest line of the plain text, in characters; a longer word stays whole.
 const WIDTH: usize = 72;
@@ -44,6 +45,64 @@ pub(super) fn plain(message: &Message, footer: &str) -> String {
     out
 }
 
+/// The plain text of a digest.
+pub(super) fn digest_plain(summary: &Summary, footer: &str) -> String {
+    let mut out = String::new();
+    wrapped(&mut out, "", "", &format!("{}.", summary.title));
+    wrapped(&mut out, "", "", &summary.when);
+    for line in &summary.lines {
+        out.push('\n');
+        wrapped(&mut out, &format!("{:10}", line.severity), &" ".repeat(10), &defused(&line.about));
+        wrapped(&mut out, &" ".repeat(10), &" ".repeat(10), &defused(&line.what));
+        wrapped(&mut out, &" ".repeat(10), &" ".repeat(10), &line.alert);
+    }
+    if let Some(rest) = summary.rest() {
+        out.push('\n');
+        wrapped(&mut out, "", "", &rest);
+    }
+    let _ = writeln!(out, "\n-- ");
+    wrapped(&mut out, "", "", footer);
+    out
+}
+
+/// The HTML of a digest.
+pub(super) fn digest_html(summary: &Summary, footer: &str) -> String {
+    const CELL: &str = "text-align:left;vertical-align:top;padding:2px 12px 2px 0";
+    let mut out = head(&summary.title);
+    let _ = writeln!(
+        out,
+        "<p><strong>{}</strong><br>\n{}</p>\n<table style=\"border-collapse:collapse\">\n\
+         <tr><th style=\"{CELL}\">Severity</th><th style=\"{CELL}\">About</th><th style=\"{CELL}\">What happened</th>\
+         <th style=\"{CELL}\">Alert</th></tr>",
+        escaped(&summary.title),
+        escaped(&summary.when)
+    );
+    for line in &summary.lines {
+        let _ = writeln!(
+            out,
+            "<tr><td style=\"{CELL}\">{}</td><td style=\"{CELL}\" dir=\"auto\">{}</td>\
+             <td style=\"{CELL}\">{}</td><td style=\"{CELL}\">{}</td></tr>",
+            line.severity,
+            escaped(&defused(&line.about)),
+            escaped(&line.what),
+            escaped(&line.alert)
+        );
+    }
+    out += "</table>\n";
+    if let Some(rest) = summary.rest() {
+        let _ = writeln!(out, "<p>{}</p>", escaped(&rest));
+    }
+    let _ = writeln!(out, "<p style=\"color:#666\">{}</p>\n</body>\n</html>", escaped(footer));
+    out
+}
+
+fn head(title: &str) -> String {
+    let mut out = String::from("<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>");
+    out += &escaped(&defused(title));
+    out += "</title></head>\n<body style=\"font-family:sans-serif;max-width:40em\">\n";
+    out
+}
+
 /// Writes words in lines, the first after `first`, the others after `next`.
 fn wrapped(out: &mut String, first: &str, next: &str, text: &str) {
     let mut line = first.to_owned();
@@ -67,10 +126,8 @@ fn wrapped(out: &mut String, first: &str, next: &str, text: &str) {
 
 /// The HTML.
 pub(super) fn html(message: &Message, footer: &str) -> String {
-    let mut out = String::from("<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>");
-    out += &escaped(&defused(&message.title));
-    out +=
-        "</title></head>\n<body style=\"font-family:sans-serif;max-width:40em\">\n<p dir=\"auto\"><strong>";
+    let mut out = head(&message.title);
+    out += "<p dir=\"auto\"><strong>";
     out += &escaped(&defused(&message.what));
     out += "</strong></p>\n";
     for (heading, text) in sections(message) {
@@ -152,6 +209,14 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_reads_like_this() {
+        let parts = samples::digested();
+        let summary = Summary::of(&samples::digest(&parts));
+        assert_eq!(digest_plain(&summary, FOOTER), include_str!("snapshots/digest.txt"));
+        assert_eq!(digest_html(&summary, FOOTER), include_str!("snapshots/digest.html"));
+    }
+
+    #[test]
     fn lines_break_between_words() {
         let mut out = String::new();
         wrapped(&mut out, "Found:  ", "        ", &["word"; 30].join(" "));
@@ -171,6 +236,11 @@ mod tests {
             if !text::clean(&name, 160).is_empty() {
                 prop_assert_eq!(tags(&html(&hostile, FOOTER)), tags(&html(&harmless, FOOTER)));
             }
+            let parts = |name| samples::worst_digest(name);
+            let (good, bad) = (parts("name"), parts(&name));
+            let digest = |parts: &[_]| digest_html(&Summary::of(&samples::digest(parts)), FOOTER);
+            prop_assert_eq!(tags(&digest(&bad)), tags(&digest(&good)));
+            prop_assert!(!digest(&bad).contains("://"));
             let facts: String = hostile.facts.iter().map(|(_, value)| defused(value)).collect();
             prop_assert!(!facts.contains("://"), "{facts}");
         }

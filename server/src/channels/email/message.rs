@@ -1,17 +1,23 @@
-//! The mail of a delivery.
+//! The mail of a delivery, or of a digest.
 
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::message::{Mailbox, Message, MessageBuilder, MultiPart, SinglePart};
+use offchannel_shared::ids::DeliveryId;
 
 use super::body;
 use crate::channels::text;
+use crate::channels::text::digest::Summary;
 use crate::domain::delivery::Delivery;
+use crate::domain::digest::Digest;
 
 /// Most characters of each text in a mail.
 const TEXT_MAX: usize = 400;
+/// Most alerts of a digest: who gets more looks at the list.
+const LINES_MAX: usize = 200;
 
 /// Says to other programs that no human wrote it, so that none answers (RFC 3834; Exchange's own header).
 const AUTOMATIC: [(HeaderName, &str); 2] = [
@@ -29,30 +35,68 @@ pub(super) fn write(
     to: &[Address],
     sender: &str,
 ) -> Result<Vec<u8>, lettre::error::Error> {
-    let domain = from.email.domain();
     // No mail has this id: it is what all mails of an alert have in common, in whatever order they arrive.
-    let thread = format!("<{}@{domain}>", delivery.alert);
-    let since_1970 = Duration::from_secs(u64::try_from(delivery.created_at.as_second()).unwrap_or(0));
+    let thread = format!("<{}@{}>", delivery.alert, from.email.domain());
+    let subject = text::subject(&delivery.notification);
+    let mail = begun(&delivery.id, delivery.created_at, &subject, from, to);
+    let message = text::message(&delivery.notification, TEXT_MAX);
+    let footer = format!("Sent by the Offchannel collector {sender}, delivery {}.", delivery.id);
+    let mail = mail.in_reply_to(thread.clone()).references(thread);
+    ended(mail, &delivery.id, body::plain(&message, &footer), body::html(&message, &footer))
+}
+
+/// Writes the mail of a digest; the same at every attempt.
+///
+/// # Errors
+/// Whatever `lettre` refuses.
+pub(super) fn write_digest(
+    digest: &Digest<'_>,
+    from: &Mailbox,
+    to: &[Address],
+    sender: &str,
+) -> Result<Vec<u8>, lettre::error::Error> {
+    let mut summary = Summary::of(digest);
+    summary.more = summary.lines.len().saturating_sub(LINES_MAX);
+    summary.lines.truncate(LINES_MAX);
+    let created_at = digest.parts.iter().map(|part| part.created_at).max().unwrap_or_default();
+    let mail = begun(digest.id, created_at, &summary.title, from, to);
+    let footer = format!("Sent by the Offchannel collector {sender}, delivery {}.", digest.id);
+    ended(mail, digest.id, body::digest_plain(&summary, &footer), body::digest_html(&summary, &footer))
+}
+
+fn begun(
+    id: &DeliveryId,
+    created_at: Timestamp,
+    subject: &str,
+    from: &Mailbox,
+    to: &[Address],
+) -> MessageBuilder {
+    let since_1970 = Duration::from_secs(u64::try_from(created_at.as_second()).unwrap_or(0));
     let mut mail = Message::builder()
         .date(SystemTime::UNIX_EPOCH + since_1970)
         .from(from.clone())
-        .subject(format!("Offchannel: {}", body::defused(&text::subject(&delivery.notification))))
-        .message_id(Some(format!("<{}@{domain}>", delivery.id)))
-        .in_reply_to(thread.clone())
-        .references(thread);
+        .subject(format!("Offchannel: {}", body::defused(subject)))
+        .message_id(Some(format!("<{id}@{}>", from.email.domain())));
     for address in to {
         mail = mail.to(Mailbox::new(None, address.clone()));
     }
     for (name, value) in AUTOMATIC {
         mail = mail.raw_header(HeaderValue::new(name, value.to_owned()));
     }
-    let message = text::message(&delivery.notification, TEXT_MAX);
-    let footer = format!("Sent by the Offchannel collector {sender}, delivery {}.", delivery.id);
+    mail
+}
+
+fn ended(
+    mail: MessageBuilder,
+    id: &DeliveryId,
+    plain: String,
+    html: String,
+) -> Result<Vec<u8>, lettre::error::Error> {
     let parts = MultiPart::alternative()
         // Nobody who chooses a name knows the id beforehand.
-        .boundary(format!("part-{}", delivery.id))
-        .singlepart(SinglePart::plain(body::plain(&message, &footer)))
-        .singlepart(SinglePart::html(body::html(&message, &footer)));
+        .boundary(format!("part-{id}"))
+        .singlepart(SinglePart::plain(plain))
+        .singlepart(SinglePart::html(html));
     Ok(mail.multipart(parts)?.formatted())
 }
 
@@ -92,11 +136,11 @@ mod tests {
                 "From: Offchannel <offchannel@example.org>",
                 "Subject: Offchannel: prohibited app Telegram on sam-laptop",
                 &format!("Message-ID: <{}@example.org>", samples::delivery(samples::unit()).id),
-                &format!("In-Reply-To: <{}@example.org>", samples::unit().alert.id),
-                &format!("References: <{}@example.org>", samples::unit().alert.id),
                 "To: soc@example.org, ada@example.org",
                 "Auto-Submitted: auto-generated",
                 "X-Auto-Response-Suppress: OOF, AutoReply",
+                &format!("In-Reply-To: <{}@example.org>", samples::unit().alert.id),
+                &format!("References: <{}@example.org>", samples::unit().alert.id),
                 "MIME-Version: 1.0",
                 &format!(
                     "Content-Type: multipart/alternative; boundary=\"part-{}\"",

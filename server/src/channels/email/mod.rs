@@ -21,9 +21,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use lettre::Address;
 use lettre::message::Mailbox;
 use offchannel_shared::error_chain::error_chain;
-use offchannel_shared::ids::ChannelName;
+use offchannel_shared::ids::{ChannelName, DeliveryId};
 
 pub use address::{Recipient, RecipientError, address};
 pub use login::{Login, Password, PasswordError};
@@ -32,7 +33,8 @@ use self::progress::Progress;
 use self::smtp::{Relay, Security};
 use super::net::{self, AllowPrivate, Host, TlsSetupError};
 use super::{Channel, Tried};
-use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::delivery::{Attempt, Delivery, Notification};
+use crate::domain::digest::Digest;
 
 /// How the connection is secured. There is no "if the server offers it": whoever is between could take the offer out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,20 +141,41 @@ impl Channel for Email {
     }
 
     async fn try_out(&self, delivery: &Delivery, _: Timestamp) -> Tried {
+        let write = |all: &[Address]| message::write(delivery, &self.from, all, self.relay.hostname.as_str());
+        self.mail(&delivery.id, &delivery.notification, write).await
+    }
+
+    async fn send_digest(&self, digest: &Digest<'_>, _: Timestamp) -> Attempt {
+        // All parts go to the same people: what goes to the owner of a unit is gathered for each owner.
+        let Some(first) = digest.parts.first() else { return Attempt::Delivered };
+        let write =
+            |all: &[Address]| message::write_digest(digest, &self.from, all, self.relay.hostname.as_str());
+        self.mail(digest.id, &first.notification, write).await.attempt
+    }
+}
+
+impl Email {
+    /// Sends the mail with this id to those whom a notification goes to.
+    async fn mail(
+        &self,
+        id: &DeliveryId,
+        notification: &Notification,
+        write: impl FnOnce(&[Address]) -> Result<Vec<u8>, lettre::error::Error>,
+    ) -> Tried {
         let give_up = |error| Tried { attempt: Attempt::GiveUp { error }, said: None };
-        let all = match address::resolve(&self.to, &delivery.notification) {
+        let all = match address::resolve(&self.to, notification) {
             Ok(all) => all,
             Err(error) => return give_up(error),
         };
-        let mail = match message::write(delivery, &self.from, &all, self.relay.hostname.as_str()) {
+        let mail = match write(&all) {
             Ok(mail) => mail,
             Err(error) => return give_up(format!("the mail cannot be written: {}", error_chain(&error))),
         };
-        let left = self.progress.left(&delivery.id, &all);
+        let left = self.progress.left(id, &all);
         match self.relay.deliver(&self.from.email, &left, &mail).await {
             Ok(outcome) => {
                 let said = outcome.said.clone();
-                Tried { attempt: self.progress.after(&delivery.id, outcome), said }
+                Tried { attempt: self.progress.after(id, outcome), said }
             }
             Err(error) => Tried {
                 attempt: Attempt::Retry { error: error_chain(&error).to_string(), after: None },

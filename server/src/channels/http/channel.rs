@@ -10,6 +10,7 @@ use offchannel_shared::ids::ChannelName;
 use super::{Answer, Client};
 use crate::channels::{Channel, Tried};
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::digest::Digest;
 
 /// What one kind of channel over HTTP adds: what is sent, and what an answer means.
 pub trait Format: Debug + Send + Sync {
@@ -19,6 +20,14 @@ pub trait Format: Debug + Send + Sync {
     /// # Errors
     /// Whatever `serde_json` refuses.
     fn posts(&self, delivery: &Delivery, now: Timestamp) -> Result<Vec<Post>, serde_json::Error>;
+
+    /// What to send of several changes at once; none if there is no form for that.
+    ///
+    /// # Errors
+    /// Whatever `serde_json` refuses.
+    fn digest(&self, _: &Digest<'_>, _: Timestamp) -> Result<Option<Post>, serde_json::Error> {
+        Ok(None)
+    }
 
     /// What an answer means.
     fn understand(&self, answer: &Answer, now: Timestamp) -> Attempt;
@@ -80,13 +89,32 @@ impl<F: Format> Channel for HttpChannel<F> {
     }
 
     async fn try_out(&self, delivery: &Delivery, now: Timestamp) -> Tried {
-        let posts = match self.format.posts(delivery, now) {
-            Ok(posts) => posts,
-            Err(error) => {
-                let error = format!("the notification cannot be written as JSON: {error}");
-                return Tried { attempt: Attempt::GiveUp { error }, said: None };
-            }
-        };
+        match self.format.posts(delivery, now) {
+            Ok(posts) => self.send_posts(posts, now).await,
+            Err(error) => unwritten(&error),
+        }
+    }
+
+    async fn send_digest(&self, digest: &Digest<'_>, now: Timestamp) -> Attempt {
+        match self.format.digest(digest, now) {
+            Ok(Some(post)) => self.send_posts(vec![post], now).await.attempt,
+            Ok(None) => Attempt::GiveUp { error: "this kind of channel has no digests".to_owned() },
+            Err(error) => unwritten(&error).attempt,
+        }
+    }
+
+    fn per_second(&self) -> Option<NonZeroU32> {
+        self.format.per_second()
+    }
+}
+
+fn unwritten(error: &serde_json::Error) -> Tried {
+    let error = format!("the notification cannot be written as JSON: {error}");
+    Tried { attempt: Attempt::GiveUp { error }, said: None }
+}
+
+impl<F: Format> HttpChannel<F> {
+    async fn send_posts(&self, posts: Vec<Post>, now: Timestamp) -> Tried {
         // Where there is nothing to send, everything was sent.
         let mut tried = Tried { attempt: Attempt::Delivered, said: None };
         for post in posts {
@@ -101,9 +129,5 @@ impl<F: Format> Channel for HttpChannel<F> {
             }
         }
         tried
-    }
-
-    fn per_second(&self) -> Option<NonZeroU32> {
-        self.format.per_second()
     }
 }

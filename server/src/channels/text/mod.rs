@@ -5,6 +5,7 @@
 //! has an end.
 
 mod clean;
+pub mod digest;
 
 use offchannel_shared::policy::Severity;
 

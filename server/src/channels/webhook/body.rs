@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::alert::AlertAction;
-use crate::domain::delivery::Notification;
+use crate::domain::delivery::{Notification, NotifiedAlert, NotifiedApp, NotifiedDevice};
+use crate::domain::digest::Digest;
 
 /// Most bytes of a body (Standard Webhooks).
 pub const BODY_MAX: usize = 20_000;
@@ -59,6 +60,75 @@ pub(in crate::channels) fn render(notification: &Notification) -> Result<Vec<u8>
 /// Whatever `serde_json` refuses.
 pub(in crate::channels) fn whole(notification: &Notification) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Body::of(notification))
+}
+
+/// What a digest tells of one alert.
+#[derive(Serialize)]
+struct Told<'a> {
+    changes: Vec<AlertAction>,
+    alert: &'a NotifiedAlert,
+    device: Option<&'a NotifiedDevice>,
+    unit: Option<&'a str>,
+    app: Option<&'a NotifiedApp>,
+    rule: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DigestBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: jiff::Timestamp,
+    data: DigestData<'a>,
+}
+
+#[derive(Serialize)]
+struct DigestData<'a> {
+    digest: &'a str,
+    from: jiff::Timestamp,
+    to: jiff::Timestamp,
+    /// All of them.
+    count: usize,
+    alerts: Vec<Told<'a>>,
+    /// How many of them are left out of `alerts`, for want of room.
+    more: usize,
+}
+
+/// The body of a digest, at most [`BODY_MAX`] bytes: with as many alerts as there is room for, the gravest first.
+///
+/// # Errors
+/// Whatever `serde_json` refuses.
+pub(super) fn digest_body(digest: &Digest<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let alerts = digest.alerts();
+    let (from, to) = digest.between().unwrap_or_default();
+    // Lists are cut below, too.
+    let mut shown = alerts.len().min(CUTS[1]);
+    loop {
+        let some = alerts.iter().take(shown).map(|one| Told {
+            changes: one.changes.clone(),
+            alert: &one.last.alert,
+            device: one.last.device.as_ref(),
+            unit: one.last.unit.as_ref().map(|unit| unit.id.as_str()),
+            app: one.last.app.as_ref(),
+            rule: one.last.rule.as_ref().map(|rule| rule.id.as_str()),
+        });
+        let data = DigestData {
+            digest: digest.group,
+            from,
+            to,
+            count: alerts.len(),
+            alerts: some.collect(),
+            more: alerts.len() - shown,
+        };
+        let body = DigestBody { kind: "alert.digest", timestamp: to, data };
+        let mut value = serde_json::to_value(&body)?;
+        // A device chooses its own host name.
+        cut(&mut value, CUTS[1]);
+        let body = serde_json::to_vec(&value)?;
+        if body.len() <= BODY_MAX || shown == 0 {
+            return Ok(body);
+        }
+        shown = shown * 3 / 4;
+    }
 }
 
 /// The type of a notification.
@@ -117,6 +187,29 @@ mod tests {
         let body = render(notification).unwrap();
         assert!(body.len() <= BODY_MAX, "{} bytes", body.len());
         serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn a_digest_says_what_became_of_each_alert() {
+        let parts = samples::digested();
+        let body: Value = serde_json::from_slice(&digest_body(&samples::digest(&parts)).unwrap()).unwrap();
+        assert_eq!(
+            (&body["type"], &body["timestamp"]),
+            (&"alert.digest".into(), &"2026-03-04T11:00:00Z".into())
+        );
+        let data = &body["data"];
+        assert_eq!((&data["count"], &data["more"]), (&3.into(), &0.into()));
+        assert_eq!(
+            data["alerts"][2]["changes"],
+            serde_json::json!(["opened", "resolved", "reopened", "resolved"])
+        );
+        assert_eq!(data["alerts"][2]["device"]["hostname"], "sam-laptop");
+        let parts = samples::worst_digest(&"\u{1}".repeat(200_000));
+        let body = digest_body(&samples::digest(&parts)).unwrap();
+        assert!(body.len() <= BODY_MAX, "{} bytes", body.len());
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let shown = body["data"]["alerts"].as_array().unwrap().len();
+        assert!(shown > 0 && body["data"]["more"] == 251 - shown, "{shown}");
     }
 
     #[test]

@@ -16,12 +16,14 @@ use jiff::Timestamp;
 use offchannel_shared::ids::ChannelName;
 
 pub use body::BODY_MAX;
+use body::digest_body;
 pub(super) use body::{kind, render, whole};
 pub use secret::{Secret, SecretError};
 
 use super::http::{Answer, Client, Format, HttpChannel, HttpConfig, Post};
 use super::net::TlsSetupError;
 use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::digest::Digest;
 
 /// The settings of a webhook.
 #[derive(Debug, Clone)]
@@ -55,6 +57,10 @@ impl Format for Signed {
     fn posts(&self, delivery: &Delivery, now: Timestamp) -> Result<Vec<Post>, serde_json::Error> {
         let body = render(&delivery.notification)?;
         Ok(vec![self.secret.signed(delivery.id.as_str(), now, body)])
+    }
+
+    fn digest(&self, digest: &Digest<'_>, now: Timestamp) -> Result<Option<Post>, serde_json::Error> {
+        Ok(Some(self.secret.signed(digest.id.as_str(), now, digest_body(digest)?)))
     }
 
     fn understand(&self, answer: &Answer, now: Timestamp) -> Attempt {

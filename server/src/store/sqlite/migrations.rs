@@ -8,7 +8,7 @@ use super::columns::micros;
 use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
 
 /// The version of a step is its place in this list, counted from 1.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") },
     Step { name: "key_rotation", sql: include_str!("../../../migrations/sqlite/0002_key_rotation.sql") },
     Step {
@@ -21,6 +21,7 @@ const STEPS: [Step; 9] = [
     Step { name: "delivery_order", sql: include_str!("../../../migrations/sqlite/0007_delivery_order.sql") },
     Step { name: "exceptions", sql: include_str!("../../../migrations/sqlite/0008_exceptions.sql") },
     Step { name: "ledger", sql: include_str!("../../../migrations/sqlite/0009_ledger.sql") },
+    Step { name: "digests", sql: include_str!("../../../migrations/sqlite/0010_digests.sql") },
 ];
 
 /// The newest version.
