@@ -80,7 +80,36 @@ fn many_alerts_are_dealt_with_at_once_and_each_says_how_it_went() {
     assert_eq!(states("hexchat"), ["open"; 3]);
 
     let everything = site.run(&["alert", "acknowledge", "--matching", "--by", "ada"]);
-    assert!(everything.failure().contains("at least one of"), "{everything:#?}");
+    assert!(everything.code == 2 && everything.stderr.contains("--severity <SEVERITY>"), "{everything:#?}");
+    let both = site.run(&[
+        "alert",
+        "acknowledge",
+        "alr_00000000000000000000000001",
+        "--app",
+        "telegram",
+        "--by",
+        "ada",
+    ]);
+    assert!(both.code == 2 && both.stderr.contains("cannot be used with"), "{both:#?}");
+
+    // What is listed is what an act is about.
+    site.run(&["unit", "add", "sales", "--author", "ada"]);
+    site.run(&["unit", "add", "leeds", "--parent", "sales", "--author", "ada"]);
+    let device = site.devices()[0]["id"].as_str().expect("an id").to_owned();
+    site.run(&["device", "assign", &device, "--unit", "leeds", "--author", "ada"]);
+    let count = |options: &[&str]| {
+        let list = site.json(&[&["alert", "list"], options].concat());
+        let meant = [&["alert", "note", "--matching", "--dry-run", "--by", "ada"], options].concat();
+        let meant = site.json(&meant)["alerts"].as_array().map(Vec::len);
+        assert_eq!(list["alerts"].as_array().map(Vec::len), meant, "{options:?}");
+        meant.expect("alerts")
+    };
+    assert_eq!(count(&["--unit", "sales"]), 2);
+    assert_eq!(count(&["--unit", "sales", "--state", "acknowledged"]), 1);
+    assert_eq!(count(&["--state", "open", "--state", "acknowledged"]), 6);
+    assert_eq!((count(&["--severity", "medium"]), count(&["--severity", "critical"])), (6, 0));
+    let nowhere = site.run(&["alert", "list", "--unit", "slaes"]);
+    assert!(nowhere.failure().contains("there is no unit slaes; did you mean sales?"), "{nowhere:#?}");
     // One of several is refused: the others are done, and the exit code says that not all is well.
     let some = site.alerts();
     let closed = ["alert", "resolve", "--cause", "removed", id(&some[0]), id(&some[1]), "--by", "ada"];
