@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first thing that fails")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -37,6 +37,7 @@ struct Machine {
     platform: Platform,
     personal: bool,
     unit: Option<&'static str>,
+    kiosk: bool,
     apps: Vec<(&'static str, Grade)>,
     reports: bool,
 }
@@ -46,8 +47,15 @@ fn machine() -> impl Strategy<Value = Machine> {
     let apps = prop::collection::vec((prop::sample::select(APPS.to_vec()), grade), 0..4);
     let unit = prop::option::of(prop::sample::select(vec!["sales", "legal"]));
     let platform = prop::sample::select(vec![Platform::Linux, Platform::Windows]);
-    (platform, any::<bool>(), unit, apps, prop::bool::weighted(0.9)).prop_map(
-        |(platform, personal, unit, apps, reports)| Machine { platform, personal, unit, apps, reports },
+    (platform, any::<bool>(), unit, any::<bool>(), apps, prop::bool::weighted(0.9)).prop_map(
+        |(platform, personal, unit, kiosk, apps, reports)| Machine {
+            platform,
+            personal,
+            unit,
+            kiosk,
+            apps,
+            reports,
+        },
     )
 }
 
@@ -64,6 +72,9 @@ fn policy() -> impl Strategy<Value = String> {
         "",
         "where = { platform = [\"linux\"] }",
         "where = { unit = [\"sales\"] }",
+        "where = { unit = [\"head-office\"] }",
+        "where = { label = [\"kiosk\"] }",
+        "where = { platform = [\"linux\", \"windows\"], label = [\"kiosk\", \"lab\"] }",
         "where = { ownership = [\"personal\"] }",
     ]);
     let rest = prop::sample::select(vec![
@@ -103,9 +114,9 @@ impl Collector {
             Service::start(store, Arc::new(clock.clone()), key, Routes::default(), Publication::Alone)
                 .await
                 .unwrap();
-        for id in ["sales", "legal"] {
-            let id = id.parse().unwrap();
-            let unit = Unit { id, name: String::from("x"), parent: None, owner: None, label: None };
+        for (id, parent) in [("head-office", None), ("sales", Some("head-office")), ("legal", None)] {
+            let (id, parent) = (id.parse().unwrap(), parent.map(|parent| parent.parse().unwrap()));
+            let unit = Unit { id, name: String::from("x"), parent, owner: None, label: None };
             service.add_unit(unit, "tests").await.unwrap();
         }
         Self { service, clock, _folder: folder }
@@ -117,7 +128,7 @@ impl Collector {
             label: String::new(),
             ownership,
             unit: machine.unit.map(|unit| unit.parse().unwrap()),
-            labels: BTreeSet::new(),
+            labels: machine.kiosk.then(|| "kiosk".parse().unwrap()).into_iter().collect(),
             max_uses: 1,
             life: Span::minutes(60),
         };
@@ -173,10 +184,14 @@ impl Collector {
         self.service.report(&enrolled.device_id, report).await.unwrap();
     }
 
-    /// Has an app accepted from minute 20 to 40, on a device or in a unit.
-    async fn accept(&self, of_unit: bool, app: &str) {
+    /// Has an app accepted from minute 20 to 40, on a device, in a unit or for a label.
+    async fn accept(&self, on: &str, app: &str) {
         let first = self.service.devices(None, 1).await.unwrap().remove(0).device.id;
-        let covers = if of_unit { Covers::Unit("sales".parse().unwrap()) } else { Covers::Device(first) };
+        let covers = match on {
+            "device" => Covers::Device(first),
+            "label" => Covers::Label("kiosk".parse().unwrap()),
+            unit => Covers::Unit(unit.parse().unwrap()),
+        };
         let request = Request {
             covers,
             rule: None,
@@ -206,13 +221,14 @@ impl Collector {
     }
 }
 
-type Input = (String, String, Vec<Machine>, i64, Option<(bool, &'static str)>);
+type Input = (String, String, Vec<Machine>, i64, Option<(&'static str, &'static str)>);
 
 #[test]
 fn what_would_change_is_what_changes() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
-    let accepted = prop::option::of((any::<bool>(), prop::sample::select(APPS.to_vec())));
+    let on = prop::sample::select(vec!["device", "sales", "head-office", "label"]);
+    let accepted = prop::option::of((on, prop::sample::select(APPS.to_vec())));
     let inputs = (policy(), policy(), prop::collection::vec(machine(), 1..6), 0_i64..60, accepted);
     let run = |(first, second, machines, minutes, accepted): Input| {
         runtime.block_on(async {
@@ -222,8 +238,8 @@ fn what_would_change_is_what_changes() {
             for (number, machine) in machines.iter().enumerate() {
                 collector.enrol(u8::try_from(number).unwrap(), machine).await;
             }
-            if let Some((of_unit, app)) = accepted {
-                collector.accept(of_unit, app).await;
+            if let Some((on, app)) = accepted {
+                collector.accept(on, app).await;
             }
             collector.clock.set(at(minutes));
             while service.evaluate_due(100).await.unwrap() > 0 {}
@@ -280,8 +296,14 @@ async fn apps_that_devices_were_not_asked_for_are_named() {
         format!("schema = 1\nname = \"x\"\n[[rule]]\nid = \"no\"\nverdict = \"prohibited\"\napps = [{app}]\n")
     };
     collector.service.publish_policy(&rule("\"signal\""), "ada", "", None).await.unwrap();
-    let machine =
-        Machine { platform: Platform::Linux, personal: false, unit: None, apps: Vec::new(), reports: true };
+    let machine = Machine {
+        platform: Platform::Linux,
+        personal: false,
+        unit: None,
+        kiosk: false,
+        apps: Vec::new(),
+        reports: true,
+    };
     collector.enrol(1, &machine).await;
     let told = collector.service.what_if(&rule("\"signal\", \"telegram\""), 10).await.unwrap();
     let apps: Vec<String> = told.unseen.apps.iter().map(ToString::to_string).collect();

@@ -81,6 +81,8 @@ fn a_surge_is_one_alert_to_whoever_answers_for_the_unit_and_breaches_are_told_no
     let alert = surge.alert();
     let listed = site.run(&["alert", "list", "--kind", "unit-surge"]).stdout;
     assert!(listed.contains("unit finance"), "{listed}");
+    let within = site.json(&["alert", "list", "--unit", "head-office", "--kind", "unit-surge"]);
+    assert_eq!(within["alerts"].as_array().map(Vec::len), Some(1), "{within:#}");
     site.json(&["alert", "acknowledge", alert, "--note", "I talk to them", "--by", "ada"]);
     let shown = site.run(&["alert", "show", alert]).stdout;
     assert!(shown.contains("Unit    finance") && shown.contains("I talk to them"), "{shown}");

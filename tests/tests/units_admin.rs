@@ -92,6 +92,8 @@ fn units_are_added_changed_moved_shown_and_removed() {
         assert!(refused.failure().contains(expected), "{refused:#?}");
     }
     assert_eq!(site.run(&["unit", "add", "Legal!", "--author", "x"]).code, 2);
+    let nobody = site.run(&["unit", "add", "sales", "--author", " "]);
+    assert!(nobody.code == 2 && nobody.stderr.contains("a name has between 1 and"), "{nobody:#?}");
     assert_eq!(site.run(&["unit", "change", "payroll", "--author", "x"]).code, 2, "nothing is to be changed");
     assert_eq!(
         done(&site, &["unit", "remove", "head-office", "--to-none"]),

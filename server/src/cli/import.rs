@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::CliError;
-use super::output::{Format, counted, printable};
+use super::output::{Format, counted, parse_person, printable};
 use crate::domain::placement::Difference;
 use crate::domain::sheet::{BadRow, BadRows};
 use crate::service::FILE_MAX;
@@ -19,7 +19,7 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) file: PathBuf,
     /// Who takes it in, for the log.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = parse_person)]
     pub(super) author: String,
     /// Show every change and everything that is wrong, and change nothing.
     #[arg(long)]

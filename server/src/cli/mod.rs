@@ -59,7 +59,11 @@ enum Command {
     /// Run the collector.
     Serve,
     /// Bring the database to this program's schema, without serving.
-    Migrate,
+    Migrate {
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: output::Format,
+    },
     /// Check the configuration file and say what is in force.
     CheckConfig {
         /// How to print.
@@ -174,7 +178,7 @@ async fn dispatch(cli: Cli, out: &mut (dyn Write + Send)) -> Result<u8, CliError
     match cli.command {
         Command::Quickstart(args) => Ok(quickstart::run(args, out).await?),
         Command::Serve => serve::serve(config).await,
-        Command::Migrate => serve::migrate(config, out).await,
+        Command::Migrate { format } => serve::migrate(config, format, out).await,
         Command::CheckConfig { format } => serve::check_config(config, format, out),
         Command::Policy(policy::PolicyCommand::Check(args)) => policy::check(&args, out),
         Command::Token(command) => with_app(config, async |app| token::run(command, &app, out).await).await,

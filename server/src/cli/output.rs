@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::domain::alert::check_name;
 use crate::domain::name::hidden;
 
 /// How a command prints.
@@ -62,6 +63,16 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// The name of a person on the command line, without spaces around it.
+///
+/// # Errors
+/// A text that nobody is called, with what was expected.
+pub fn parse_person(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    check_name(name).map_err(|error| error.to_string())?;
+    Ok(name.to_owned())
 }
 
 /// An instant on the command line.

@@ -10,7 +10,7 @@ use offchannel_shared::label::{Label, LabelError};
 use serde::Serialize;
 
 use super::import::{ImportArgs, ProblemJson, differences, outcome, read};
-use super::output::{Format, counted, json, printable};
+use super::output::{Format, counted, json, parse_person, printable};
 use super::view::{DeviceChangeJson, SCHEMA};
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::App;
@@ -26,7 +26,7 @@ pub(super) struct AssignArgs {
     #[command(flatten)]
     what: What,
     /// Who says so, for the log.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = parse_person)]
     author: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
@@ -65,7 +65,7 @@ pub(super) struct LabelArgs {
     #[arg(required = true, allow_hyphen_values = true, value_name = "+LABEL|-LABEL")]
     labels: Vec<LabelChange>,
     /// Who says so, for the log; before the device's id.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = parse_person)]
     author: String,
     /// How to print; before the device's id.
     #[arg(long, value_enum, default_value_t)]

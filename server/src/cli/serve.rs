@@ -74,11 +74,25 @@ async fn heard(signal: &mut Option<Signal>) {
     }
 }
 
-pub(super) async fn migrate(config: Option<&Path>, out: &mut dyn Write) -> Result<u8, CliError> {
+pub(super) async fn migrate(
+    config: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<u8, CliError> {
     let loaded = load_config(config).map_err(AppError::Config)?;
     let app = App::for_serving(loaded.config).await?;
     app.store.close().await.map_err(AppError::Store)?;
-    writeln!(out, "The database has this program's schema.")?;
+    match format {
+        Format::Json => {
+            #[derive(Serialize)]
+            struct Migrated {
+                schema: u32,
+                migrated: bool,
+            }
+            json(out, &Migrated { schema: SCHEMA, migrated: true })?;
+        }
+        Format::Table => writeln!(out, "The database has this program's schema.")?,
+    }
     Ok(EXIT_OK)
 }
 

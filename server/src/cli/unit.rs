@@ -8,7 +8,7 @@ use offchannel_shared::label::Label;
 use serde::Serialize;
 
 use super::import::{ImportArgs, ProblemJson, differences, outcome, read};
-use super::output::{Format, Table, json, printable};
+use super::output::{Format, Table, json, parse_person, printable};
 use super::view::{SCHEMA, UnitChangeJson, UnitJson};
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::App;
@@ -50,7 +50,7 @@ pub(super) enum UnitCommand {
 #[derive(Debug, Args)]
 pub(super) struct By {
     /// Who wants it, for the log.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME", value_parser = parse_person)]
     author: String,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]

@@ -10,6 +10,7 @@ use super::delivery::{
 };
 use super::device::Device;
 use super::ingest::Context;
+use super::name::hidden;
 use super::trouble::troubles;
 
 /// The notification of what just happened to an alert.
@@ -51,7 +52,7 @@ pub(super) fn notification(
         alert: notified(alert),
         device: Some(NotifiedDevice {
             id: device.id.to_string(),
-            hostname: device.facts.hostname.clone(),
+            hostname: hostname(device),
             platform: device.facts.platform.to_string(),
             unit: device.placement.units.first().map(ToString::to_string),
         }),
@@ -123,6 +124,13 @@ fn escalation(event: &AlertEvent) -> Option<NotifiedEscalation> {
         .step
         .as_ref()
         .map(|step| NotifiedEscalation { step: step.to_string(), to: event.text.clone().unwrap_or_default() })
+}
+
+/// What a device is called: some have no name, or none that is seen, and receivers want one.
+fn hostname(device: &Device) -> String {
+    let name = &device.facts.hostname;
+    let seen = name.chars().any(|c| !c.is_whitespace() && !hidden(c));
+    if seen { name.clone() } else { device.id.to_string() }
 }
 
 /// The unit that a device is in, with whoever answers for it, as things are now.

@@ -24,8 +24,11 @@ impl Service {
     /// Alerts, the last changed first.
     ///
     /// # Errors
-    /// [`ServiceError::Store`].
+    /// [`ServiceError::Plan`] if there is no such unit, [`ServiceError::Store`].
     pub async fn alerts(&self, filter: AlertFilter) -> Result<Vec<AlertView>, ServiceError> {
+        if let Some(unit) = &filter.unit {
+            self.units().await?.find(unit).map_err(|missing| ServiceError::Plan(missing.into()))?;
+        }
         let list = self.0.store.alerts(filter).await?;
         Ok(list.into_iter().map(|record| self.alert_view(record)).collect())
     }

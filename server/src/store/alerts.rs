@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, UnitId};
+use offchannel_shared::policy::Severity;
 
 use super::StoreError;
 use crate::domain::alert::{Alert, AlertEvent, AlertKind, AlertState};
@@ -18,8 +19,12 @@ pub struct AlertFilter {
     pub states: Vec<AlertState>,
     /// Only of this device.
     pub device: Option<DeviceId>,
+    /// Only of devices that are in this unit or below it.
+    pub unit: Option<UnitId>,
     /// Only of these kinds; of all if empty.
     pub kinds: Vec<AlertKind>,
+    /// Only those that are at least so grave.
+    pub severity: Option<Severity>,
     /// Only about this app.
     pub app: Option<AppId>,
     /// Only of this rule.

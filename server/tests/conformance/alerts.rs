@@ -5,19 +5,24 @@ use std::sync::Arc;
 use offchannel_server::domain::alert::AlertState::{self, Acknowledged, Open, Resolved, Snoozed};
 use offchannel_server::domain::alert::{Act, Alert, AlertEvent, AlertKind, Cause, Records};
 use offchannel_server::domain::case::Decision;
+use offchannel_server::domain::token::Token;
 use offchannel_server::store::{AlertFilter, RecordedEvent, Store};
 use offchannel_shared::ids::{AlertId, AppId, AudienceId, RuleId, StepId};
 use offchannel_shared::policy::{Severity, Step, When};
 use offchannel_shared::span::Span;
 use tokio::task::JoinSet;
 
-use super::fixtures::{alert, alerted, at, commit, enrolled, id, nothing, opened, terms};
+use super::fixtures::{
+    alert, alerted, at, commit, enrolled, enrolled_with, id, nothing, opened, terms, token, unit, unit_id,
+};
+use super::units::put;
 use super::{Behaviour, behaviour};
 
 pub fn all() -> Vec<Behaviour> {
     vec![
         behaviour("alerts are listed the last changed first, filtered and limited", listed),
         behaviour("alerts are filtered by kind, app, rule and who works on them", filtered),
+        behaviour("alerts are found by the unit that their device is in, or a unit above it", by_unit),
         behaviour("an alert is read with its history", history),
         behaviour("the history has one order that only grows", sequence),
         behaviour("what is not there is not found", missing),
@@ -131,6 +136,9 @@ async fn filtered(store: Arc<dyn Store>) {
     assert_eq!(list(app).await, [id(1)]);
     let rule = AlertFilter { rule: Some(RuleId::new("no-consumer-messaging").unwrap()), ..any.clone() };
     assert_eq!(list(rule).await, [id(1), id(2)]);
+    let grave = |least| AlertFilter { severity: Some(least), ..AlertFilter::default() };
+    assert_eq!(list(grave(Severity::High)).await, [id(1), id(2), id(3)]);
+    assert_eq!(list(grave(Severity::Critical)).await, []);
     let assignee = AlertFilter { assignee: Some("ada".to_owned()), ..any };
     assert_eq!(list(assignee.clone()).await, [id(2)]);
     assert_eq!(list(AlertFilter { kinds: silent.kinds, limit: 5, ..assignee }).await, []);
@@ -179,4 +187,26 @@ async fn sequence(store: Arc<dyn Store>) {
 async fn missing(store: Arc<dyn Store>) {
     assert_eq!(store.alert(&id(1)).await.unwrap(), None);
     assert!(store.alerts(AlertFilter::default()).await.unwrap().is_empty());
+}
+
+async fn by_unit(store: Arc<dyn Store>) {
+    put(&store, 1, unit("head-office", None)).await;
+    put(&store, 2, unit("finance", Some("head-office"))).await;
+    for (number, of) in [(1, Some("finance")), (2, Some("head-office")), (3, None)] {
+        let token = Token { unit: of.map(unit_id), ..token(number) };
+        let device = enrolled_with(&store, number, token).await;
+        commit(&store, &device.id, move |case| {
+            let alerts = vec![alert(&case.device.id, number, "telegram")];
+            Decision { alerts, ..nothing(case.device) }
+        })
+        .await;
+    }
+    let list = async |unit: &str| {
+        let filter = AlertFilter { unit: Some(unit_id(unit)), ..AlertFilter::default() };
+        let found = store.alerts(filter).await.unwrap();
+        found.into_iter().map(|record| record.alert.id).collect::<Vec<AlertId>>()
+    };
+    assert_eq!(list("head-office").await, [id(1), id(2)]);
+    assert_eq!(list("finance").await, [id(1)]);
+    assert_eq!(list("nowhere").await, []);
 }

@@ -56,7 +56,7 @@ async fn change(
     store.reorganise(change, at(now)).await.unwrap().map(drop)
 }
 
-async fn put(store: &Arc<dyn Store>, now: i64, unit: Unit) {
+pub(super) async fn put(store: &Arc<dyn Store>, now: i64, unit: Unit) {
     change(store, now, move |tree| tree.put(unit.clone())).await.unwrap();
 }
 

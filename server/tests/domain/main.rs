@@ -168,6 +168,24 @@ fn an_app_that_no_entry_lists_is_told_with_its_place() {
 }
 
 #[test]
+fn a_device_without_a_name_is_called_by_its_id() {
+    for nameless in ["", " \u{200b}\t"] {
+        let mut world = World::new(POLICY);
+        world.case.device.facts.hostname = nameless.to_owned();
+        let request = ReportRequest {
+            facts: world.case.device.facts.clone(),
+            ..world.request(&inventory(&["telegram"]), Vec::new(), at(1))
+        };
+        let report =
+            |case, context: &Context<'_>, ids: &mut dyn NewIds| ingest::report(case, &request, context, ids);
+        let decision = world.decide(1, report).unwrap().unwrap();
+        // PagerDuty refuses an incident without a source, and a title would end in "on".
+        let device = decision.deliveries[0].notification.device.clone().unwrap();
+        assert_eq!(device.hostname, device.id, "{nameless:?}");
+    }
+}
+
+#[test]
 fn a_wrong_digest_and_an_older_revision_are_refused() {
     let mut world = World::new(POLICY);
     world.report(1, &[]);

@@ -5,17 +5,18 @@ use std::io::Write;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use offchannel_shared::error_chain::error_chain;
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
+use offchannel_shared::ids::AlertId;
 use offchannel_shared::span::Span;
 use serde::Serialize;
 
 use super::super::output::{Format, Table, counted, json, parse_instant};
 use super::super::view::{EventJson, SCHEMA};
 use super::super::{CliError, EXIT_FAILED, EXIT_OK};
+use super::ACTIVE;
+use super::which::Which;
 use crate::app::App;
-use crate::domain::alert::{Act, AlertEvent, AlertKind, AlertState, Cause, Records};
+use crate::domain::alert::{Act, AlertEvent, AlertState, Cause, Records};
 use crate::service::ServiceError;
-use crate::store::AlertFilter;
 
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum ActCommand {
@@ -114,26 +115,13 @@ impl From<RecordsArg> for Records {
 #[derive(Debug, Args)]
 pub(in super::super) struct Doing {
     /// Ids of alerts, as `alert list` shows them.
-    #[arg(value_name = "ID", required_unless_present = "matching")]
+    #[arg(value_name = "ID", required_unless_present = "matching", conflicts_with = "which")]
     ids: Vec<AlertId>,
-    /// Instead of ids: every alert that fits all of --kind, --app, --rule, --device, --assignee; at least one of them.
-    #[arg(long, conflicts_with = "ids")]
+    /// Instead of ids: every alert that fits all of the following that are given; at least one has to be.
+    #[arg(long, conflicts_with = "ids", requires = "which")]
     matching: bool,
-    /// With --matching: of this kind; may be given several times.
-    #[arg(long, value_name = "KIND", requires = "matching", value_parser = kind)]
-    kind: Vec<AlertKind>,
-    /// With --matching: about this app.
-    #[arg(long, value_name = "APP", requires = "matching")]
-    app: Option<AppId>,
-    /// With --matching: of this rule.
-    #[arg(long, value_name = "RULE", requires = "matching")]
-    rule: Option<RuleId>,
-    /// With --matching: of this device.
-    #[arg(long, value_name = "ID", requires = "matching")]
-    device: Option<DeviceId>,
-    /// With --matching: that this person works on.
-    #[arg(long, value_name = "NAME", requires = "matching")]
-    assignee: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// With --matching: only say which alerts are meant.
     #[arg(long, requires = "matching")]
     dry_run: bool,
@@ -146,15 +134,6 @@ pub(in super::super) struct Doing {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// Reads a kind of alert.
-pub(super) fn kind(text: &str) -> Result<AlertKind, String> {
-    let found = AlertKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    found.ok_or_else(|| {
-        let known: Vec<&str> = AlertKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        format!("expected one of {}", known.join(", "))
-    })
 }
 
 /// What became of one alert.
@@ -188,15 +167,16 @@ pub(super) async fn run(command: ActCommand, app: &App, out: &mut dyn Write) -> 
         }
         ActCommand::Reopen { doing } => (Act::Reopen, true, doing),
     };
-    let ids = if doing.matching { matching(&doing, reopens, app).await? } else { doing.ids.clone() };
+    let Doing { ids, matching: all, which, dry_run, by, note, format } = doing;
+    let ids = if all { matching(which, reopens, app).await? } else { ids };
     let mut done: Vec<(AlertId, Result<Vec<AlertEvent>, ServiceError>)> = Vec::new();
-    if !doing.dry_run {
+    if !dry_run {
         for id in &ids {
-            let outcome = app.service.act_on_alert(id, act.clone(), &doing.by, doing.note.as_deref()).await;
+            let outcome = app.service.act_on_alert(id, act.clone(), &by, note.as_deref()).await;
             done.push((id.clone(), outcome));
         }
     }
-    let outcomes: Vec<Outcome<'_>> = if doing.dry_run {
+    let outcomes: Vec<Outcome<'_>> = if dry_run {
         ids.iter()
             .map(|id| Outcome { id: id.as_str(), outcome: "meant", why: None, events: Vec::new() })
             .collect()
@@ -204,7 +184,7 @@ pub(super) async fn run(command: ActCommand, app: &App, out: &mut dyn Write) -> 
         done.iter().map(|(id, outcome)| told(id, outcome)).collect()
     };
     let refused = outcomes.iter().filter(|outcome| outcome.outcome == "refused").count();
-    match doing.format {
+    match format {
         Format::Json => {
             #[derive(Serialize)]
             struct List<'a> {
@@ -231,22 +211,8 @@ pub(super) async fn run(command: ActCommand, app: &App, out: &mut dyn Write) -> 
 }
 
 /// The alerts that fit all that is said of them.
-async fn matching(doing: &Doing, reopens: bool, app: &App) -> Result<Vec<AlertId>, CliError> {
-    let Doing { kind, app: about, rule, device, assignee, .. } = doing;
-    if kind.is_empty() && about.is_none() && rule.is_none() && device.is_none() && assignee.is_none() {
-        let message = "--matching needs at least one of --kind, --app, --rule, --device, --assignee";
-        return Err(ServiceError::Invalid(message.to_owned()).into());
-    }
-    let active = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
-    let filter = AlertFilter {
-        states: if reopens { vec![AlertState::Resolved] } else { active.to_vec() },
-        kinds: kind.clone(),
-        app: about.clone(),
-        rule: rule.clone(),
-        device: device.clone(),
-        assignee: assignee.clone(),
-        limit: 0,
-    };
+async fn matching(which: Which, reopens: bool, app: &App) -> Result<Vec<AlertId>, CliError> {
+    let filter = which.filter(if reopens { &[AlertState::Resolved] } else { &ACTIVE }, 0);
     Ok(app.service.alerts(filter).await?.into_iter().map(|view| view.alert.id).collect())
 }
 

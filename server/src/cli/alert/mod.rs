@@ -1,19 +1,24 @@
 //! `alert list`, `alert show`, and what people do to alerts.
 
 mod acts;
+mod which;
 
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
+use offchannel_shared::ids::AlertId;
 use serde::Serialize;
 
+use self::which::Which;
 use super::output::{Format, Table, counted, instant, json, printable};
 use super::view::{EventJson, ListedAlertJson, SCHEMA};
 use super::{CliError, EXIT_OK};
 use crate::app::App;
-use crate::domain::alert::{About, Alert, AlertEvent, AlertKind, AlertState, Records};
+use crate::domain::alert::{About, Alert, AlertEvent, AlertState, Records};
 use crate::store::AlertFilter;
+
+/// The states of alerts that are not over.
+const ACTIVE: [AlertState; 3] = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AlertCommand {
@@ -34,23 +39,10 @@ pub(super) enum AlertCommand {
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// Resolved alerts too.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "state")]
     all: bool,
-    /// Only of this kind; may be given several times.
-    #[arg(long, value_name = "KIND", value_parser = acts::kind)]
-    kind: Vec<AlertKind>,
-    /// Only about this app.
-    #[arg(long, value_name = "APP")]
-    app: Option<AppId>,
-    /// Only of this rule.
-    #[arg(long, value_name = "RULE")]
-    rule: Option<RuleId>,
-    /// Only of this device.
-    #[arg(long, value_name = "ID")]
-    device: Option<DeviceId>,
-    /// Only those that this person works on.
-    #[arg(long, value_name = "NAME")]
-    assignee: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// At most so many; 0 for all.
     #[arg(long, default_value_t = 0)]
     limit: u32,
@@ -62,11 +54,8 @@ pub(super) struct ListArgs {
 pub(super) async fn run(command: AlertCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
         AlertCommand::List(args) => {
-            let active = [AlertState::Open, AlertState::Acknowledged, AlertState::Snoozed];
-            let ListArgs { all, kind: kinds, app: about, rule, device, assignee, limit, format } = args;
-            let states = if all { Vec::new() } else { active.to_vec() };
-            let filter = AlertFilter { states, kinds, app: about, rule, device, assignee, limit };
-            list(filter, format, app, out).await?;
+            let ListArgs { all, which, limit, format } = args;
+            list(which.filter(if all { &[] } else { &ACTIVE }, limit), format, app, out).await?;
         }
         AlertCommand::Show { id, format } => show(&id, format, app, out).await?,
         AlertCommand::Act(command) => return acts::run(command, app, out).await,

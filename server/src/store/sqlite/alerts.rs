@@ -67,6 +67,14 @@ pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertReco
         (filter.app.is_some(), " AND l.app = ?5"),
         (filter.rule.is_some(), " AND l.rule = ?6"),
         (filter.assignee.is_some(), " AND l.assignee = ?7"),
+        (filter.severity.is_some(), " AND l.severity IN (SELECT value FROM json_each(?8))"),
+        (
+            filter.unit.is_some(),
+            " AND (l.device_id IN (SELECT p.device_id FROM device_places p WHERE p.unit IN (
+                SELECT u.id FROM units u WHERE EXISTS (SELECT 1 FROM json_each(u.path) WHERE value = ?9)))
+                OR l.subject IN (SELECT 'unit:' || u.id FROM units u
+                    WHERE EXISTS (SELECT 1 FROM json_each(u.path) WHERE value = ?9)))",
+        ),
     ] {
         if wanted {
             sql.push_str(condition);
@@ -74,7 +82,9 @@ pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertReco
     }
     sql.push_str(" ORDER BY l.changed_at DESC, l.id LIMIT ?3");
     let mut query = c.prepare_cached(&sql)?;
-    let values: [(&str, Option<Value>); 7] = [
+    let grave = filter.severity.map(|least| Severity::ALL.into_iter().filter(move |one| *one >= least));
+    let grave = grave.map(|grave| to_json(&grave.collect::<Vec<Severity>>())).transpose()?;
+    let values: [(&str, Option<Value>); 9] = [
         ("?1", (!filter.states.is_empty()).then(|| to_json(&filter.states)).transpose()?.map(Value::from)),
         ("?2", filter.device.as_ref().map(|device| device.to_string().into())),
         ("?3", Some(at_most(filter.limit).into())),
@@ -82,6 +92,8 @@ pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertReco
         ("?5", filter.app.as_ref().map(|app| app.to_string().into())),
         ("?6", filter.rule.as_ref().map(|rule| rule.to_string().into())),
         ("?7", filter.assignee.clone().map(Value::from)),
+        ("?8", grave.map(Value::from)),
+        ("?9", filter.unit.as_ref().map(|unit| unit.to_string().into())),
     ];
     // Only those that the statement has: SQLite refuses the others.
     for (name, value) in values {
