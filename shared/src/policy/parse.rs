@@ -30,6 +30,8 @@ const CHECK_IN_BOUNDS: [Span; 2] = [Span::seconds(5), Span::seconds(86_400)];
 const STALE_BOUNDS: [Span; 2] = [Span::seconds(60), Span::seconds(366 * 86_400)];
 /// Shortest and longest time that a policy may allow exceptions to last.
 const EXCEPTION_BOUNDS: [Span; 2] = [Span::seconds(3_600), Span::seconds(2 * 366 * 86_400)];
+/// Shortest and longest time before their end at which exceptions are looked at again.
+const REVIEW_BOUNDS: [Span; 2] = [Span::minutes(1), Span::seconds(90 * 86_400)];
 /// Longest policy file that is read, in bytes.
 const TEXT_MAX: usize = 1 << 20;
 
@@ -174,10 +176,11 @@ fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {
 
 fn read_exceptions(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Exceptions {
     let Some(mut table) = keys.table(report, "exceptions") else { return Exceptions::default() };
-    let usual = Exceptions::default().longest;
-    let longest = bounded(report, &mut table, "longest", usual, EXCEPTION_BOUNDS);
+    let usual = Exceptions::default();
+    let longest = bounded(report, &mut table, "longest", usual.longest, EXCEPTION_BOUNDS);
+    let review_before = bounded(report, &mut table, "review_before", usual.review_before, REVIEW_BOUNDS);
     table.finish(report);
-    Exceptions { longest }
+    Exceptions { longest, review_before }
 }
 
 fn read_rule(
