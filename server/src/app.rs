@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offchannel_shared::ids::ChannelName;
 use offchannel_shared::signing::SigningKey;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -17,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::channels::{self, ChannelError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Database, Loaded, Overrides};
-use crate::domain::route::Routes;
+use crate::domain::route::{Route, Routes};
 use crate::files;
 use crate::http;
 use crate::jobs::{self, JobsHandle};
@@ -161,12 +160,13 @@ impl App {
         signing_key: SigningKey,
         lock: Option<File>,
     ) -> Result<Self, AppError> {
-        let enabled = config.channels.iter().filter(|channel| channel.enabled);
-        let names: Vec<ChannelName> = enabled.map(|channel| channel.name.clone()).collect();
-        let routes = Routes::new(
-            &names,
-            config.routes.iter().filter(|route| names.contains(&route.channel)).cloned().collect(),
-        );
+        let enabled: Vec<_> = config.channels.iter().filter(|channel| channel.enabled).collect();
+        let usual = enabled.iter().map(|channel| Route {
+            folds: channel.kind.is_read_by_people(),
+            ..Route::usual(channel.name.clone())
+        });
+        let leads = |route: &&Route| enabled.iter().any(|channel| channel.name == route.channel);
+        let routes = Routes::with_usual(usual, config.routes.iter().filter(leads).cloned().collect());
         let service =
             Service::start(Arc::clone(&store), Arc::clone(&clock), signing_key, routes, config.publication)
                 .await?;

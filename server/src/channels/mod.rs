@@ -124,6 +124,19 @@ impl ChannelKind {
         }
     }
 
+    /// Whether it is people who read it as it comes.
+    pub const fn is_read_by_people(&self) -> bool {
+        match self {
+            Self::Teams(_) | Self::Slack(_) | Self::Email(_) => true,
+            Self::Webhook(_)
+            | Self::Splunk(_)
+            | Self::PagerDuty(_)
+            | Self::Ocsf(_)
+            | Self::Syslog(_)
+            | Self::WithoutSecret(_) => false,
+        }
+    }
+
     /// Whether it has a form for several changes in one message: people read that, programs take what happens as it
     /// happens.
     pub const fn has_digests(&self) -> bool {

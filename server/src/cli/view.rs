@@ -260,7 +260,11 @@ pub struct AlertJson<'a> {
     severity: Severity,
     state: AlertState,
     cause: Option<Cause>,
-    device: &'a str,
+    /// None where it is about a unit.
+    device: Option<&'a str>,
+    /// Given where it is about a unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
     opened_at: Timestamp,
     changed_at: Timestamp,
     reopened: u32,
@@ -285,7 +289,8 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             severity: alert.severity,
             state: alert.state,
             cause: alert.cause,
-            device: alert.device.as_str(),
+            device: alert.about.device().map(|id| id.as_str()),
+            unit: alert.about.unit().map(|id| id.as_str()),
             opened_at: alert.opened_at,
             changed_at: alert.changed_at,
             reopened: alert.reopened,
@@ -304,13 +309,17 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
 pub struct ListedAlertJson<'a> {
     #[serde(flatten)]
     alert: AlertJson<'a>,
-    hostname: &'a str,
+    hostname: Option<&'a str>,
     app_name: Option<&'a str>,
 }
 
 impl<'a> From<&'a AlertView> for ListedAlertJson<'a> {
     fn from(view: &'a AlertView) -> Self {
-        Self { alert: (&view.alert).into(), hostname: &view.hostname, app_name: view.app_name.as_deref() }
+        Self {
+            alert: (&view.alert).into(),
+            hostname: view.hostname.as_deref(),
+            app_name: view.app_name.as_deref(),
+        }
     }
 }
 

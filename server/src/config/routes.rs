@@ -39,6 +39,7 @@ pub(super) fn routes(
             to: parsed(&mut section, problems, "to"),
             quiet: times.0,
             digest: times.1,
+            folds: folds(&mut section, kind.map(|channel| &channel.kind), problems),
             channel,
         };
         let route = channel.map(route);
@@ -74,6 +75,27 @@ fn changes(section: &mut Section, problems: &mut Vec<Problem>) -> Vec<AlertActio
 
 fn severity(section: &mut Section, problems: &mut Vec<Problem>, key: &str) -> Option<Severity> {
     section.word(problems, key, &Severity::ALL, Severity::as_str)
+}
+
+/// What becomes of single breaches while their unit has a surge.
+#[derive(Clone, Copy)]
+enum InSurge {
+    Fold,
+    Each,
+}
+
+/// `surge = "fold"` or `"each"`. If not given, people are told of the surge and programs of each breach.
+fn folds(section: &mut Section, kind: Option<&ChannelKind>, problems: &mut Vec<Problem>) -> bool {
+    let all = [InSurge::Fold, InSurge::Each];
+    let name = |one| match one {
+        InSurge::Fold => "fold",
+        InSurge::Each => "each",
+    };
+    match section.word(problems, "surge", &all, name) {
+        Some(InSurge::Fold) => true,
+        Some(InSurge::Each) => false,
+        None => kind.is_some_and(ChannelKind::is_read_by_people),
+    }
 }
 
 /// When nobody is disturbed, and when what was gathered is told; both by the clocks of one zone.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use offchannel_shared::device::DeviceFacts;
 use offchannel_shared::digest::Digest;
-use offchannel_shared::ids::{AlertId, StepId};
+use offchannel_shared::ids::{AlertId, StepId, UnitId};
 use offchannel_shared::inventory::{Change, Health, Inventory, Sighting, Transition};
 use offchannel_shared::wire::{
     GoodbyeReason, GoodbyeRequest, ReportRequest, SIGHTINGS_MAX, TEXT_MAX, TRANSITIONS_MAX,
@@ -90,6 +90,8 @@ pub struct Context<'a> {
     pub units: &'a Tree,
     /// What is accepted for a time.
     pub exceptions: &'a InForceExceptions,
+    /// The units that have a surge.
+    pub surging: &'a BTreeSet<UnitId>,
     /// The channels that are told of changes of alerts.
     pub routes: &'a Routes,
     /// The present instant.

@@ -21,6 +21,7 @@ mod reconcile;
 pub mod rotation;
 pub mod route;
 pub mod sheet;
+pub mod surge;
 pub mod token;
 pub mod tree;
 pub mod trial;

@@ -48,30 +48,16 @@ pub(super) fn notification(
         action: event.action,
         at: event.at,
         actor: event.actor.clone(),
-        // To whom it was carried stands elsewhere.
-        note: if event.step.is_some() { event.why.clone() } else { event.text.clone() },
-        alert: NotifiedAlert {
-            id: alert.id.clone(),
-            kind: alert.kind,
-            severity: alert.severity,
-            state: alert.state,
-            opened_at: alert.opened_at,
-            cause: alert.cause,
-            reopened: alert.reopened,
-            assignee: alert.assignee.clone(),
-            snoozed_until: alert.snoozed_until,
-        },
+        note: note(event),
+        alert: notified(alert),
         device: Some(NotifiedDevice {
             id: device.id.to_string(),
             hostname: hostname(device),
             platform: device.facts.platform.to_string(),
             unit: device.placement.units.first().map(ToString::to_string),
         }),
-        unit: device.placement.units.first().map(|id| unit(id, device, context)),
-        escalation: event.step.as_ref().map(|step| NotifiedEscalation {
-            step: step.to_string(),
-            to: event.text.clone().unwrap_or_default(),
-        }),
+        unit: device.placement.units.first().map(|id| unit(id, &device.placement.units, context)),
+        escalation: escalation(event),
         app: alert.app.as_ref().map(|id| NotifiedApp { id: id.to_string(), name: name(id.as_str()) }),
         rule: alert.rule.as_ref().map(|id| {
             let rule = in_force.policy.rule(id);
@@ -90,6 +76,56 @@ pub(super) fn notification(
     }
 }
 
+/// The notification of what just happened to an alert about a unit.
+pub(super) fn notification_of_unit(
+    event: &AlertEvent,
+    alert: &Alert,
+    id: &UnitId,
+    context: &Context<'_>,
+) -> Notification {
+    Notification {
+        action: event.action,
+        at: event.at,
+        actor: event.actor.clone(),
+        note: note(event),
+        alert: notified(alert),
+        device: None,
+        unit: Some(unit(id, &context.units.path(id), context)),
+        escalation: escalation(event),
+        app: None,
+        rule: None,
+        evidence: Vec::new(),
+        troubles: Vec::new(),
+        test: false,
+    }
+}
+
+fn note(event: &AlertEvent) -> Option<String> {
+    // To whom it was carried stands elsewhere.
+    if event.step.is_some() { event.why.clone() } else { event.text.clone() }
+}
+
+fn notified(alert: &Alert) -> NotifiedAlert {
+    NotifiedAlert {
+        id: alert.id.clone(),
+        kind: alert.kind,
+        severity: alert.severity,
+        state: alert.state,
+        opened_at: alert.opened_at,
+        cause: alert.cause,
+        reopened: alert.reopened,
+        assignee: alert.assignee.clone(),
+        snoozed_until: alert.snoozed_until,
+    }
+}
+
+fn escalation(event: &AlertEvent) -> Option<NotifiedEscalation> {
+    event
+        .step
+        .as_ref()
+        .map(|step| NotifiedEscalation { step: step.to_string(), to: event.text.clone().unwrap_or_default() })
+}
+
 /// What a device is called: some have no name, or none that is seen, and receivers want one.
 fn hostname(device: &Device) -> String {
     let name = &device.facts.hostname;
@@ -98,9 +134,9 @@ fn hostname(device: &Device) -> String {
 }
 
 /// The unit that a device is in, with whoever answers for it, as things are now.
-fn unit(id: &UnitId, device: &Device, context: &Context<'_>) -> NotifiedUnit {
+fn unit(id: &UnitId, path: &[UnitId], context: &Context<'_>) -> NotifiedUnit {
     let name = context.units.get(id).map_or_else(|| id.to_string(), |unit| unit.name.clone());
-    let owner = context.units.owner(&device.placement.units).and_then(|unit| unit.owner.as_ref());
+    let owner = context.units.owner(path).and_then(|unit| unit.owner.as_ref());
     NotifiedUnit {
         id: id.to_string(),
         name,

@@ -393,7 +393,11 @@ impl<'a> Reconciler<'a> {
         let (Some(event), Some(alert)) = (event, self.alerts.get(key)) else { return };
         self.touched_alerts.insert(alert.id.clone());
         self.breaches.extend(Breach::of(&event, alert, &self.device));
-        let told = self.context.routes.of(&event, alert, &self.device, self.context.now);
+        let units = &self.device.placement.units;
+        // Who is told of the surge need not be told of each breach that makes it.
+        let in_surge =
+            alert.kind.is_about_app() && units.iter().any(|unit| self.context.surging.contains(unit));
+        let told = self.context.routes.of(&event, alert, units, in_surge, self.context.now);
         for way in told {
             let notification = notification(&event, alert, &self.device, &self.present, self.context);
             let group = way.digest.map(|schedule| schedule.group(&notification));
@@ -431,6 +435,8 @@ fn severity_of(kind: AlertKind) -> Severity {
         | AlertKind::SourceUnreadable => Severity::Medium,
         // The agent reports on, with the collector's time.
         AlertKind::ClockOff => Severity::Low,
+        // That is for the policy to say.
+        AlertKind::UnitSurge => Severity::High,
         // Alerts about apps take their rule's severity.
         AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => Severity::Info,
     }

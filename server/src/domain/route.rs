@@ -7,7 +7,6 @@ use offchannel_shared::ids::{AppId, AudienceId, ChannelName, UnitId};
 use offchannel_shared::policy::Severity;
 
 use super::alert::{Alert, AlertAction, AlertEvent, AlertKind};
-use super::device::Device;
 use super::digest::Schedule;
 
 /// What is told where nothing else is said: what changes how an alert stands by the facts and time. What people do to it
@@ -41,6 +40,8 @@ pub struct Route {
     pub quiet: Option<Quiet>,
     /// When what it takes is told together; at once, each for itself, if not given.
     pub digest: Option<Schedule>,
+    /// Whether breaches in a unit are not told one by one while the unit has a surge. What is carried to others is.
+    pub folds: bool,
 }
 
 /// How a channel is told of a change.
@@ -74,15 +75,32 @@ pub struct Routes(Vec<Route>);
 impl Routes {
     /// The routes that are given, and the usual one to each channel that none of them leads to.
     pub fn new(channels: &[ChannelName], given: Vec<Route>) -> Self {
-        let missing = channels.iter().filter(|channel| given.iter().all(|route| route.channel != **channel));
-        let usual: Vec<Route> = missing.map(|channel| Route::usual(channel.clone())).collect();
+        Self::with_usual(channels.iter().map(|channel| Route::usual(channel.clone())), given)
+    }
+
+    /// The routes that are given, and of the usual ones those to channels that none of them leads to.
+    pub fn with_usual(usual: impl IntoIterator<Item = Route>, given: Vec<Route>) -> Self {
+        let missing = |usual: &Route| given.iter().all(|route| route.channel != usual.channel);
+        let usual: Vec<Route> = usual.into_iter().filter(missing).collect();
         Self(given.into_iter().chain(usual).collect())
     }
 
     /// The channels that are told of a change, each once: by the way that tells it first.
-    pub fn of(&self, event: &AlertEvent, alert: &Alert, device: &Device, now: Timestamp) -> Vec<Way<'_>> {
+    /// `units` are the unit that the alert is in and those above it; `in_surge` says whether it is one of many that are told
+    /// together.
+    pub fn of(
+        &self,
+        event: &AlertEvent,
+        alert: &Alert,
+        units: &[UnitId],
+        in_surge: bool,
+        now: Timestamp,
+    ) -> Vec<Way<'_>> {
         let mut told: Vec<Way<'_>> = Vec::new();
-        for route in self.0.iter().filter(|route| route.takes(event, alert, device)) {
+        let folded = in_surge && event.action != AlertAction::Escalated;
+        let taking =
+            self.0.iter().filter(|route| route.takes(event, alert, units) && !(folded && route.folds));
+        for route in taking {
             let from = route.digest.as_ref().map_or(now, |digest| digest.next(now));
             let quiet = route.quiet.as_ref().filter(|quiet| alert.severity < quiet.except);
             let due = quiet.map_or(from, |quiet| quiet.end(from));
@@ -113,17 +131,18 @@ impl Route {
             to: Vec::new(),
             quiet: None,
             digest: None,
+            folds: false,
         }
     }
 
-    fn takes(&self, event: &AlertEvent, alert: &Alert, device: &Device) -> bool {
+    fn takes(&self, event: &AlertEvent, alert: &Alert, units: &[UnitId]) -> bool {
         fn any<T>(list: &[T], hit: impl Fn(&T) -> bool) -> bool {
             list.is_empty() || list.iter().any(hit)
         }
         let carried = event.action == AlertAction::Escalated;
         any(&self.kinds, |kind| *kind == alert.kind)
             && alert.severity >= self.severity
-            && any(&self.units, |unit| device.placement.units.contains(unit))
+            && any(&self.units, |unit| units.contains(unit))
             && any(&self.apps, |app| alert.app.as_ref() == Some(app))
             && any(&self.changes, |change| *change == event.action)
             && (!carried || any(&self.to, |to| event.text.as_deref() == Some(to.as_str())))

@@ -31,6 +31,10 @@ pub(super) struct TakeForce(pub(super) Service);
 #[derive(Debug)]
 pub(super) struct FollowLedger(pub(super) Service);
 
+/// Opens and resolves alerts about units.
+#[derive(Debug)]
+pub(super) struct JudgeSurges(pub(super) Service);
+
 /// Writes when devices were heard of.
 #[derive(Debug)]
 pub(super) struct FlushSeen(pub(super) Service);
@@ -84,6 +88,22 @@ impl Job for FollowLedger {
     async fn run(&self) -> Result<Next, Failure> {
         let more = self.0.follow_ledger().await?;
         Ok(if more { Next::Now } else { Next::After(FOLLOW_EVERY) })
+    }
+}
+
+#[async_trait]
+impl Job for JudgeSurges {
+    fn name(&self) -> String {
+        "judge-surges".to_owned()
+    }
+
+    fn wakes_on_change(&self) -> bool {
+        true
+    }
+
+    async fn run(&self) -> Result<Next, Failure> {
+        self.0.judge_surges().await?;
+        Ok(Next::After(FOLLOW_EVERY))
     }
 }
 

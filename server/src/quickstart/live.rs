@@ -9,7 +9,7 @@ use super::QuickstartError;
 use crate::cli::output::{self, Format, counted, instant, printable};
 use crate::cli::text::app_name;
 use crate::cli::view::{EventJson, ListedAlertJson, SCHEMA};
-use crate::domain::alert::AlertAction;
+use crate::domain::alert::{About, AlertAction};
 use crate::service::{AlertView, Service, ServiceError};
 use crate::store::RecordedEvent;
 
@@ -94,9 +94,12 @@ async fn print(
     if let Some(rule) = &alert.rule {
         line += &format!("  (rule {rule})");
     }
-    let device = service.device(&alert.device).await?;
-    let inventory = device.device.report.as_ref().map(|report| &report.inventory);
-    let sightings = inventory.map(|inventory| inventory.sightings.as_slice()).unwrap_or_default();
+    let device = match &alert.about {
+        About::Device(id) => Some(service.device(id).await?.device),
+        About::Unit(_) => None,
+    };
+    let report = device.as_ref().and_then(|device| device.report.as_ref());
+    let sightings = report.map(|report| report.inventory.sightings.as_slice()).unwrap_or_default();
     let places: Vec<String> = sightings
         .iter()
         .filter(|sighting| Some(&sighting.app) == alert.app.as_ref())

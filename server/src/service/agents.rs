@@ -1,10 +1,11 @@
 //! What agents ask for: enrolment, check-in, report, rotation of their key, goodbye.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use offchannel_shared::device::Placement;
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::ids::{DeviceId, UnitId};
 use offchannel_shared::signing::PublicKey;
 use offchannel_shared::wire::{
     CheckInRequest, CheckInResponse, EnrolRequest, EnrolResponse, GoodbyeRequest, ReportRequest,
@@ -16,12 +17,41 @@ use super::stats::count;
 use super::{Service, ServiceError};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
+use crate::domain::exception::InForceExceptions;
 use crate::domain::ingest::{self, Context, Refusal};
+use crate::domain::published::InForce;
 use crate::domain::rotation::{self, ReplacedKeyUse};
+use crate::domain::route::Routes;
 use crate::domain::token::Presented;
+use crate::domain::tree::Tree;
 use crate::random;
 use crate::service::background::DerivedIds;
 use crate::store::{Decide, DecideOutcome, Enrolled, Seen, StoreError};
+
+/// By what is judged, owned: the store decides on a thread of its own.
+pub(super) struct Terms {
+    in_force: Arc<InForce>,
+    units: Arc<Tree>,
+    exceptions: Arc<InForceExceptions>,
+    surging: Arc<BTreeSet<UnitId>>,
+    routes: Arc<Routes>,
+    now: Timestamp,
+    serving_since: Timestamp,
+}
+
+impl Terms {
+    pub(super) fn context(&self) -> Context<'_> {
+        Context {
+            in_force: &self.in_force,
+            units: &self.units,
+            exceptions: &self.exceptions,
+            surging: &self.surging,
+            routes: &self.routes,
+            now: self.now,
+            serving_since: self.serving_since,
+        }
+    }
+}
 
 /// A decision that the service has the store make.
 type Judge = dyn Fn(Case, &Context<'_>, &mut DerivedIds) -> Result<Option<Decision>, Refusal> + Send + Sync;
@@ -239,6 +269,19 @@ impl Service {
         Ok(known)
     }
 
+    /// By what is judged now.
+    pub(super) fn terms(&self) -> Result<Terms, ServiceError> {
+        Ok(Terms {
+            in_force: self.in_force()?,
+            units: self.tree(),
+            exceptions: self.exceptions_in_force(),
+            surging: self.surging(),
+            routes: Arc::clone(&self.0.routes),
+            now: self.now(),
+            serving_since: self.0.started_at,
+        })
+    }
+
     /// Has the store make a decision about a device, and tells those who wait for changes.
     pub(super) async fn decide(
         &self,
@@ -248,24 +291,10 @@ impl Service {
         + Sync
         + 'static,
     ) -> Result<Option<Box<Decision>>, ServiceError> {
-        let in_force = self.in_force()?;
-        let (routes, exceptions) = (Arc::clone(&self.0.routes), self.exceptions_in_force());
-        let units = self.tree();
+        let terms = self.terms()?;
         let seed = random::bytes::<32>()?;
-        let now: Timestamp = self.now();
-        let serving_since = self.0.started_at;
         let judge: Box<Judge> = Box::new(judge);
-        let decide = Decide(Arc::new(move |case| {
-            let context = Context {
-                in_force: &in_force,
-                units: &units,
-                exceptions: &exceptions,
-                routes: &routes,
-                now,
-                serving_since,
-            };
-            judge(case, &context, &mut DerivedIds::new(seed))
-        }));
+        let decide = Decide(Arc::new(move |case| judge(case, &terms.context(), &mut DerivedIds::new(seed))));
         let outcome = self.0.store.decide(id, decide).await;
         self.0.devices.forget(id);
         match outcome {

@@ -4,7 +4,7 @@ use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId};
 
 use super::background::DerivedIds;
 use super::{Service, ServiceError};
-use crate::domain::alert::{Act, Alert, AlertEvent};
+use crate::domain::alert::{About, Act, Alert, AlertEvent};
 use crate::domain::delivery::Delivery;
 use crate::domain::ingest::{self, Context};
 use crate::store::{AlertFilter, AlertRecord, DeliveryFilter, RecordedEvent, StoreError};
@@ -14,8 +14,8 @@ use crate::store::{AlertFilter, AlertRecord, DeliveryFilter, RecordedEvent, Stor
 pub struct AlertView {
     /// The alert.
     pub alert: Alert,
-    /// The device's host name.
-    pub hostname: String,
+    /// The device's host name, if it is about a device.
+    pub hostname: Option<String>,
     /// The app's name, for alerts about apps.
     pub app_name: Option<String>,
 }
@@ -56,11 +56,15 @@ impl Service {
     ) -> Result<Vec<AlertEvent>, ServiceError> {
         let missing = || StoreError::NotFound { what: "alert", id: id.to_string() };
         let (record, _) = self.0.store.alert(id).await?.ok_or_else(missing)?;
+        let device = match &record.alert.about {
+            About::Device(device) => device,
+            About::Unit(unit) => return self.act_on_unit(unit, id, act, by, text).await,
+        };
         let (id, by, text) = (id.clone(), by.to_owned(), text.map(str::to_owned));
         let judge = move |case, context: &Context<'_>, ids: &mut DerivedIds| {
             ingest::act(case, &id, &act, (&by, text.as_deref()), context, ids)
         };
-        let decided = self.decide(&record.alert.device, judge).await?;
+        let decided = self.decide(device, judge).await?;
         Ok(decided.map(|decision| decision.events).unwrap_or_default())
     }
 

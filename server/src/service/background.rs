@@ -62,6 +62,8 @@ impl Service {
                     }
                 }
             }
+            // Where a policy puts many in breach at once, most are still to come.
+            self.judge_surges().await?;
         }
         failed.map_or(Ok(judged), Err)
     }

@@ -16,14 +16,16 @@ mod policy_life;
 mod policy_whatif;
 mod sheet;
 mod stats;
+mod surges;
 mod tokens;
 mod units;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::ids::{DeviceId, UnitId};
 use offchannel_shared::policy::Problems;
 use offchannel_shared::signing::SigningKey;
 use tokio::sync::{Mutex, watch};
@@ -131,6 +133,8 @@ struct Inner {
     in_force: RwLock<Option<Arc<InForce>>>,
     exceptions: RwLock<Arc<InForceExceptions>>,
     units: RwLock<Arc<Tree>>,
+    /// The units that have a surge.
+    surging: RwLock<Arc<BTreeSet<UnitId>>>,
     devices: cache::DeviceCache,
     bundles: cache::BundleCache,
     seen: cache::SeenDevices,
@@ -169,6 +173,7 @@ impl Service {
             in_force: RwLock::new(None),
             exceptions: RwLock::default(),
             units: RwLock::default(),
+            surging: RwLock::default(),
             devices: cache::DeviceCache::default(),
             bundles: cache::BundleCache::default(),
             seen: cache::SeenDevices::default(),
@@ -182,6 +187,7 @@ impl Service {
         service.load_policy().await?;
         service.load_exceptions().await?;
         service.load_tree().await?;
+        service.load_surges().await?;
         Ok(service)
     }
 

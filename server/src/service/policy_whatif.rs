@@ -141,7 +141,10 @@ impl Question {
     fn judge(&self, cases: &[Case]) -> Part {
         // What is judged here is told nobody: neither routes nor who answers for a unit matter.
         let (routes, units) = (Routes::default(), Tree::default());
+        // Nothing is told.
+        let surging = BTreeSet::new();
         let context = Context {
+            surging: &surging,
             in_force: &self.after,
             units: &units,
             exceptions: &self.exceptions,

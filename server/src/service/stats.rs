@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::domain::alert::AlertAction;
+use crate::domain::alert::{AlertAction, AlertEvent};
 use crate::domain::case::Decision;
 
 /// Counters since the start of this process.
@@ -46,7 +46,11 @@ pub(super) fn count(counter: &AtomicU64) {
 
 impl Counters {
     pub(super) fn decided(&self, decision: &Decision) {
-        for event in &decision.events {
+        self.happened(&decision.events);
+    }
+
+    pub(super) fn happened(&self, events: &[AlertEvent]) {
+        for event in events {
             match event.action {
                 AlertAction::Opened | AlertAction::Reopened => count(&self.alerts_opened),
                 AlertAction::Resolved => count(&self.alerts_resolved),

@@ -1,11 +1,16 @@
 //! Alerts and their history. They are written by [`super::DeviceStore::decide`].
 
+use std::fmt;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, UnitId};
 use offchannel_shared::policy::Severity;
 
 use super::StoreError;
 use crate::domain::alert::{Alert, AlertEvent, AlertKind, AlertState};
+use crate::domain::ingest::Refusal;
+use crate::domain::surge::{UnitCase, UnitDecision};
 
 /// Which alerts are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,8 +40,8 @@ pub struct AlertFilter {
 pub struct AlertRecord {
     /// The alert.
     pub alert: Alert,
-    /// The device's host name.
-    pub hostname: String,
+    /// The device's host name, if it is about a device.
+    pub hostname: Option<String>,
 }
 
 /// A history entry with its place in the whole history.
@@ -48,6 +53,19 @@ pub struct RecordedEvent {
     pub event: AlertEvent,
 }
 
+/// Decides about a unit. May be called more than once, where a transaction has to be repeated; only the last outcome counts.
+#[derive(Clone)]
+pub struct DecideUnit(pub Arc<UnitJudge>);
+
+/// What decides about a unit.
+type UnitJudge = dyn Fn(UnitCase) -> Result<Option<UnitDecision>, Refusal> + Send + Sync;
+
+impl fmt::Debug for DecideUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DecideUnit(..)")
+    }
+}
+
 /// Alerts.
 #[async_trait]
 pub trait AlertStore: Send + Sync {
@@ -56,6 +74,23 @@ pub trait AlertStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn alerts(&self, filter: AlertFilter) -> Result<Vec<AlertRecord>, StoreError>;
+
+    /// All alerts about units, by unit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn unit_alerts(&self) -> Result<Vec<Alert>, StoreError>;
+
+    /// Loads a unit's case, lets `decide` decide and commits the outcome; no other decision about the unit comes between. That
+    /// the decision is refused is an outcome, not an error.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn decide_unit(
+        &self,
+        unit: &UnitId,
+        decide: DecideUnit,
+    ) -> Result<Result<Option<UnitDecision>, Refusal>, StoreError>;
 
     /// One alert with its history, oldest first.
     ///

@@ -6,6 +6,7 @@ use offchannel_shared::policy::Party;
 
 use super::StoreError;
 use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
+use crate::domain::surge::Group;
 
 /// Which entries are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,6 +50,13 @@ pub trait LedgerStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn count_breaches(&self, counted: Counted) -> Result<u64, StoreError>;
+
+    /// New breaches since an instant, by the units that they happened in: each app counts once on each device, and what a missing
+    /// app is does not count.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn breach_groups(&self, since: Timestamp) -> Result<Vec<Group>, StoreError>;
 
     /// How many breaches each had, the most first. Units count with those below them.
     ///

@@ -61,7 +61,7 @@ async fn listed(store: Arc<dyn Store>) {
     assert_eq!(list(&[Open, Resolved], Some(1), 0).await, [id(10)]);
     assert_eq!(list(&[], Some(9), 0).await, []);
     let resolved = store.alert(&id(21)).await.unwrap().unwrap().0;
-    assert_eq!((resolved.alert.cause, resolved.hostname.as_str()), (Some(Cause::Removed), "host-2"));
+    assert_eq!((resolved.alert.cause, resolved.hostname.as_deref()), (Some(Cause::Removed), Some("host-2")));
 }
 
 async fn history(store: Arc<dyn Store>) {

@@ -54,7 +54,7 @@ async fn whole(store: Arc<dyn Store>) {
     assert_eq!(case.findings, decision.findings);
     assert_eq!(case.alerts, decision.alerts);
     let (record, events) = store.alert(&id(1)).await.unwrap().unwrap();
-    assert_eq!((record.hostname.as_str(), &record.alert), ("host-1", &decision.alerts[0]));
+    assert_eq!((record.hostname.as_deref(), &record.alert), (Some("host-1"), &decision.alerts[0]));
     assert_eq!(events, decision.events);
     for queued in decision.deliveries {
         assert_eq!(store.delivery(&queued.id).await.unwrap(), Some(queued));
@@ -173,7 +173,7 @@ async fn missing(store: Arc<dyn Store>) {
 }
 
 async fn put_alert(store: &Arc<dyn Store>, alert: Alert) -> Result<(), StoreError> {
-    let device = alert.device.clone();
+    let device = alert.about.device().unwrap().clone();
     let put =
         deciding(move |case| Ok(Some(Decision { alerts: vec![alert.clone()], ..nothing(case.device) })));
     store.decide(&device, put).await.map(drop)

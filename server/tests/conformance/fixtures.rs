@@ -164,7 +164,7 @@ pub fn finding(device: &DeviceId, number: u64, name: &str) -> Finding {
 pub fn alert(device: &DeviceId, number: u64, name: &str) -> Alert {
     Alert {
         id: id(number),
-        device: device.clone(),
+        about: device.clone().into(),
         kind: AlertKind::ProhibitedApp,
         rule: Some(rule("no-consumer-messaging")),
         app: Some(app(name)),
@@ -226,7 +226,7 @@ pub fn delivery(alert: &Alert, number: u64, to: &str, due: i64) -> Delivery {
                 snoozed_until: None,
             },
             device: Some(NotifiedDevice {
-                id: alert.device.to_string(),
+                id: alert.about.device().map(ToString::to_string).unwrap_or_default(),
                 hostname: "host".to_owned(),
                 platform: "linux".to_owned(),
                 unit: None,

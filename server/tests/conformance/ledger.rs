@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use offchannel_server::domain::alert::{AlertKind, AlertState};
+use offchannel_server::domain::alert::{About, Alert, AlertKind, AlertState};
 use offchannel_server::domain::case::Decision;
+use offchannel_server::domain::delivery::Delivery;
+use offchannel_server::domain::ingest::Refusal;
 use offchannel_server::domain::ledger::{Breach, Counted, Measure, Ruling, Whose};
 use offchannel_server::domain::placement::PersonRef;
-use offchannel_server::store::{LedgerFilter, Store, StoreError};
+use offchannel_server::domain::surge::{Group, UnitCase, UnitDecision};
+use offchannel_server::store::{AlertFilter, DecideUnit, LedgerFilter, Store, StoreError};
 use offchannel_shared::policy::{Party, Severity};
 
-use super::fixtures::{alert, at, commit, enrolled, id, nothing, opened, rule, unit_id};
+use super::fixtures::{alert, at, commit, delivery, enrolled, id, nothing, opened, rule, unit_id};
 use super::{Behaviour, behaviour};
 
 pub fn all() -> Vec<Behaviour> {
@@ -18,6 +21,8 @@ pub fn all() -> Vec<Behaviour> {
         behaviour("breaches are counted as somebody would count them by hand", counted),
         behaviour("only alerts are followed that are still the case that opened", followed),
         behaviour("breaches are summed up for each unit, person and device", tallied),
+        behaviour("new breaches are grouped by the units that they happened in", grouped),
+        behaviour("an alert about a unit is kept, listed and changed beside those about devices", of_units),
         behaviour("decisions are kept, and are about what there is", ruled),
     ]
 }
@@ -36,7 +41,7 @@ fn breach(device: u64, number: u64, seconds: i64, units: &[&str], whose: Option<
     Breach {
         at: at(seconds),
         alert: of.id,
-        device: of.device,
+        device: of.about.device().unwrap().clone(),
         kind: of.kind,
         rule: of.rule,
         app: of.app,
@@ -203,6 +208,74 @@ async fn tallied(store: Arc<dyn Store>) {
     assert_eq!(tally(Party::Person, late).await[0].1, 1);
     let of_sales = LedgerFilter { whose: Some(Whose::Unit(unit_id("sales"))), ..LedgerFilter::default() };
     assert_eq!(tally(Party::Device, of_sales).await.len(), 2);
+}
+
+async fn grouped(store: Arc<dyn Store>) {
+    for device in 1..=2 {
+        enrolled(&store, device).await;
+    }
+    let sales: &[&str] = &["sales", "head-office"];
+    // The same app again on the same device is one breach; what is missing is none, and old ones are past.
+    open(&store, &breach(1, 10, 100, sales, None)).await;
+    open(&store, &breach(1, 11, 200, sales, None)).await;
+    open(&store, &breach(2, 12, 200, sales, None)).await;
+    open(&store, &breach(2, 13, 200, &["head-office"], None)).await;
+    open(&store, &breach(2, 14, 200, &[], None)).await;
+    open(&store, &breach(2, 15, 99, &["head-office"], None)).await;
+    let missing =
+        Breach { kind: AlertKind::RequiredAppMissing, ..breach(2, 16, 200, &["head-office"], None) };
+    open(&store, &missing).await;
+    let mut groups = store.breach_groups(at(100)).await.unwrap();
+    groups.sort_by_key(|group| group.units.len());
+    let group = |units: &[&str], breaches| Group {
+        units: units.iter().map(|unit| unit_id(unit)).collect(),
+        breaches,
+    };
+    assert_eq!(groups, [group(&["head-office"], 1), group(sales, 2)]);
+}
+
+async fn of_units(store: Arc<dyn Store>) {
+    enrolled(&store, 1).await;
+    open(&store, &breach(1, 10, 10, &[], None)).await;
+    let opening = |number: u64, unit: &'static str| {
+        DecideUnit(Arc::new(move |case: UnitCase| {
+            if let Some(mut alert) = case.alert {
+                alert.changed_at = at(700);
+                return Ok(Some(UnitDecision { alert, events: Vec::new(), deliveries: Vec::new() }));
+            }
+            let mut alert = alert(&id(1), number, "telegram");
+            (alert.about, alert.kind, alert.rule, alert.app) =
+                (About::Unit(case.unit), AlertKind::UnitSurge, None, None);
+            let events = vec![opened(&alert)];
+            let deliveries = vec![delivery_of_unit(&alert, number, unit)];
+            Ok(Some(UnitDecision { alert, events, deliveries }))
+        }))
+    };
+    for (number, unit) in [(20, "sales"), (21, "legal"), (22, "sales")] {
+        let decided =
+            store.decide_unit(&unit_id(unit), opening(number, unit)).await.unwrap().unwrap().unwrap();
+        assert_eq!(decided.alert.about, About::Unit(unit_id(unit)));
+    }
+    let nothing = DecideUnit(Arc::new(|_| Ok(None)));
+    assert_eq!(store.decide_unit(&unit_id("legal"), nothing).await.unwrap(), Ok(None));
+    let refused = DecideUnit(Arc::new(|_| Err(Refusal::Retired(at(1)))));
+    assert_eq!(store.decide_unit(&unit_id("legal"), refused).await.unwrap(), Err(Refusal::Retired(at(1))));
+    let alerts = store.unit_alerts().await.unwrap();
+    let about: Vec<_> = alerts.iter().map(|alert| (alert.id.clone(), alert.changed_at)).collect();
+    assert_eq!(about, [(id(21), alerts[0].changed_at), (id(20), at(700))]);
+    let (record, events) = store.alert(&id(20)).await.unwrap().unwrap();
+    assert_eq!((record.hostname, events.len()), (None, 1));
+    let listed = store.alerts(AlertFilter::default()).await.unwrap();
+    assert_eq!(listed.len(), 3);
+    assert_eq!(store.case(&id(1)).await.unwrap().unwrap().alerts.len(), 1, "it is no alert of the device");
+    assert!(store.delivery(&id(20)).await.unwrap().is_some());
+}
+
+fn delivery_of_unit(alert: &Alert, number: u64, unit: &str) -> Delivery {
+    let mut delivery = delivery(alert, number, "mail", 10);
+    delivery.notification.device = None;
+    delivery.notification.note = Some(unit.to_owned());
+    delivery
 }
 
 fn ruling(about: Whose, text: &str) -> Ruling {

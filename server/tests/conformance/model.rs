@@ -386,7 +386,12 @@ impl Model {
                 .filter(|finding| finding.device == *device && finding.ended_at.is_none())
                 .cloned()
                 .collect(),
-            alerts: self.alerts.values().filter(|alert| alert.device == *device).cloned().collect(),
+            alerts: self
+                .alerts
+                .values()
+                .filter(|alert| alert.about.device() == Some(device))
+                .cloned()
+                .collect(),
         }
     }
 

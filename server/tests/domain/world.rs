@@ -1,6 +1,6 @@
 //! A device whose decisions are kept as a store keeps them, and the story that its alerts tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use offchannel_server::domain::alert::AlertAction;
@@ -14,7 +14,9 @@ use offchannel_server::domain::tree::Tree;
 use offchannel_shared::catalogue::Catalogue;
 use offchannel_shared::device::{DeviceFacts, Placement, Platform};
 use offchannel_shared::digest::Digest;
-use offchannel_shared::ids::{AlertId, AppId, ChannelName, DeliveryId, DeviceId, Epoch, FindingId, TokenId};
+use offchannel_shared::ids::{
+    AlertId, AppId, ChannelName, DeliveryId, DeviceId, Epoch, FindingId, TokenId, UnitId,
+};
 use offchannel_shared::inventory::{Change, Grade, Inventory, Scope, Sighting, Transition};
 use offchannel_shared::namespace::Namespace;
 use offchannel_shared::policy::parse;
@@ -59,6 +61,7 @@ pub struct World {
     pub routes: Routes,
     pub exceptions: InForceExceptions,
     pub units: Tree,
+    pub surging: BTreeSet<UnitId>,
     pub case: Case,
     ids: Ids,
     pub revision: u64,
@@ -125,6 +128,7 @@ impl World {
             },
             exceptions: InForceExceptions::default(),
             units: Tree::default(),
+            surging: BTreeSet::new(),
             routes: Routes::new(&[ChannelName::new("siem").unwrap()], Vec::new()),
             case: Case { device, findings: Vec::new(), alerts: Vec::new() },
             ids: Ids(0),
@@ -165,6 +169,7 @@ impl World {
             in_force: &self.in_force,
             units: &self.units,
             exceptions: &self.exceptions,
+            surging: &self.surging,
             routes: &self.routes,
             now: at(minute),
             serving_since: self.serving_since,

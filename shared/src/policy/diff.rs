@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Exceptions, Policy, Repetition, Rule, Step, When};
+use super::{Exceptions, Policy, Repetition, Rule, Step, UnitSurge, When};
 use crate::ids::{AppId, RuleId};
 
 /// One difference. Places of rules are counted from 1.
@@ -171,6 +171,7 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
         rules: _,
         exceptions,
         escalation,
+        unit_surge,
         apps: _,
     } = policy;
     let mut settings = BTreeMap::new();
@@ -184,6 +185,11 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
     if !escalation.is_empty() {
         let ids: Vec<&str> = escalation.iter().map(|step| step.id.as_str()).collect();
         flatten("escalation", value(&ids), &mut settings);
+    }
+    if let Some(UnitSurge { breaches, within, severity }) = unit_surge {
+        flatten("unit_surge.breaches", value(breaches), &mut settings);
+        flatten("unit_surge.within", value(within), &mut settings);
+        flatten("unit_surge.severity", value(severity), &mut settings);
     }
     for step in escalation {
         let Step { id, when, to, severity, rules } = step;

@@ -14,6 +14,7 @@ mod parse;
 mod parse_notice;
 mod problem;
 mod read;
+mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,6 +29,7 @@ pub use known::Known;
 pub use notice::{LANGUAGES_MAX, NOTICE_MAX, Notice, Show, TITLE_MAX, Texts};
 pub use parse::{Parsed, check, check_where, parse};
 pub use problem::{Level, Problem, Problems};
+pub use surge::UnitSurge;
 
 use crate::catalogue::{App, AppKind, Entry};
 use crate::device::{Ownership, Placement, Platform};
@@ -158,6 +160,9 @@ pub struct Policy {
     /// To whom alerts are carried that get old. Agents do not get them.
     #[serde(skip)]
     pub escalation: Vec<Step>,
+    /// When many breaches in a unit are a matter of the unit; never if not given. Agents do not get it.
+    #[serde(skip)]
+    pub unit_surge: Option<UnitSurge>,
     /// The organisation's own catalogue entries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apps: BTreeMap<AppId, Entry>,

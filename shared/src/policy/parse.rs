@@ -15,6 +15,7 @@ use super::notice::{NOTICE_MAX, Notice};
 use super::parse_notice::{read_notice, read_texts};
 use super::problem::{Problem, Problems};
 use super::read::{Keys, Report, describe};
+use super::surge::read_surge;
 use super::{Exceptions, POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
 use crate::catalogue::{AppKind, Catalogue, Entry};
 use crate::device::{Ownership, Platform};
@@ -139,6 +140,7 @@ fn read_policy(
     }
     let escalation = read_steps(report, &mut keys, &rules);
     let exceptions = read_exceptions(report, &mut keys);
+    let unit_surge = read_surge(report, &mut keys);
     keys.finish(report);
     Some(Policy {
         schema: POLICY_SCHEMA,
@@ -150,6 +152,7 @@ fn read_policy(
         rules,
         exceptions,
         escalation,
+        unit_surge,
         apps,
     })
 }

@@ -14,7 +14,7 @@ use super::output::{Format, Table, counted, instant, json, printable};
 use super::view::{EventJson, ListedAlertJson, SCHEMA};
 use super::{CliError, EXIT_OK};
 use crate::app::App;
-use crate::domain::alert::{Alert, AlertEvent, AlertState, Records};
+use crate::domain::alert::{About, Alert, AlertEvent, AlertState, Records};
 use crate::store::AlertFilter;
 
 /// The states of alerts that are not over.
@@ -88,7 +88,10 @@ async fn list(filter: AlertFilter, format: Format, app: &App, out: &mut dyn Writ
                     alert.kind.to_string(),
                     or_dash(view.app_name.clone()),
                     or_dash(alert.rule.as_ref().map(ToString::to_string)),
-                    view.hostname.clone(),
+                    match &alert.about {
+                        About::Device(_) => or_dash(view.hostname.clone()),
+                        About::Unit(unit) => format!("unit {unit}"),
+                    },
                     standing(alert),
                     or_dash(alert.assignee.clone()),
                     instant(alert.changed_at),
@@ -121,7 +124,13 @@ async fn show(id: &AlertId, format: Format, app: &App, out: &mut dyn Write) -> R
                 view.app_name.as_deref().map_or(String::new(), |name| format!(": {}", printable(name)));
             writeln!(out, "{} ({}){app_name}", alert.kind, alert.severity)?;
             writeln!(out, "Id      {}", alert.id)?;
-            writeln!(out, "Device  {} ({})", alert.device, printable(&view.hostname))?;
+            match &alert.about {
+                About::Device(device) => {
+                    let host = printable(view.hostname.as_deref().unwrap_or_default());
+                    writeln!(out, "Device  {device} ({host})")?;
+                }
+                About::Unit(unit) => writeln!(out, "Unit    {unit}")?,
+            }
             if let Some(rule) = &alert.rule {
                 writeln!(out, "Rule    {rule}")?;
             }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId};
+use offchannel_shared::ids::{AlertId, AppId, RuleId};
 use offchannel_shared::policy::{Severity, Step, When};
 
-use super::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, COLLECTOR, Cause};
+use super::{About, Alert, AlertAction, AlertEvent, AlertKind, AlertState, COLLECTOR, Cause};
 
 /// How a condition that an alert stands for is to be dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,14 @@ impl Alert {
     /// A new alert about what has come to hold.
     pub fn open(
         id: AlertId,
-        device: DeviceId,
+        about: impl Into<About>,
         (kind, rule, app): (AlertKind, Option<RuleId>, Option<AppId>),
         terms: Terms,
         at: Timestamp,
     ) -> (Self, AlertEvent) {
         let alert = Self {
             id,
-            device,
+            about: about.into(),
             kind,
             rule,
             app,

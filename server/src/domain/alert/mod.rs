@@ -1,4 +1,4 @@
-//! Alerts: the cases that the security team works on. One for each device, kind, rule and app.
+//! Alerts: the cases that the security team works on. One for each device, kind, rule and app; and one for each unit.
 //!
 //! An alert opens when a condition holds, resolves when it does not, and reopens by itself when it
 //! holds again; it counts how often. `life` is what the facts and time do to an alert, `acts` what people do.
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId};
+use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId, UnitId};
 use offchannel_shared::policy::Severity;
 use serde::{Deserialize, Serialize};
 
@@ -48,11 +48,13 @@ pub enum AlertKind {
     SourceUnreadable,
     /// The device's clock differs too much from the collector's.
     ClockOff,
+    /// There are many new breaches in a unit.
+    UnitSurge,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ProhibitedApp,
         Self::UnreviewedApp,
         Self::RequiredAppMissing,
@@ -65,6 +67,7 @@ impl AlertKind {
         Self::PolicyRefused,
         Self::SourceUnreadable,
         Self::ClockOff,
+        Self::UnitSurge,
     ];
 
     /// The name used in lists, webhooks and reports.
@@ -82,10 +85,11 @@ impl AlertKind {
             Self::PolicyRefused => "policy-refused",
             Self::SourceUnreadable => "source-unreadable",
             Self::ClockOff => "clock-off",
+            Self::UnitSurge => "unit-surge",
         }
     }
 
-    /// Whether it is about an app, and not about the device itself.
+    /// Whether it is about an app, and not about the device itself or about a unit.
     pub const fn is_about_app(self) -> bool {
         match self {
             Self::ProhibitedApp | Self::UnreviewedApp | Self::RequiredAppMissing => true,
@@ -97,7 +101,8 @@ impl AlertKind {
             | Self::MachineChanged
             | Self::PolicyRefused
             | Self::SourceUnreadable
-            | Self::ClockOff => false,
+            | Self::ClockOff
+            | Self::UnitSurge => false,
         }
     }
 
@@ -216,13 +221,46 @@ impl fmt::Display for Records {
     }
 }
 
+/// What an alert stands at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// A device, or an app on it.
+    Device(DeviceId),
+    /// A unit of the organisation.
+    Unit(UnitId),
+}
+
+impl About {
+    /// The device, if it is about one.
+    pub const fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::Device(id) => Some(id),
+            Self::Unit(_) => None,
+        }
+    }
+
+    /// The unit, if it is about one as a whole.
+    pub const fn unit(&self) -> Option<&UnitId> {
+        match self {
+            Self::Device(_) => None,
+            Self::Unit(id) => Some(id),
+        }
+    }
+}
+
+impl From<DeviceId> for About {
+    fn from(id: DeviceId) -> Self {
+        Self::Device(id)
+    }
+}
+
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// Its id.
     pub id: AlertId,
-    /// The device.
-    pub device: DeviceId,
+    /// The device or the unit.
+    pub about: About,
     /// What it is about.
     pub kind: AlertKind,
     /// The rule, for alerts about apps.

@@ -1,34 +1,52 @@
 //! The tables `alerts` and `alert_events`.
 
-use offchannel_shared::ids::{AlertId, DeviceId};
+use offchannel_shared::ids::{AlertId, DeviceId, UnitId};
 use offchannel_shared::policy::Severity;
-use rusqlite::types::Value;
+use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{
-    instant, json, maybe_instant, maybe_micros, maybe_text, maybe_word, micros, text, text_or_empty, to_json,
-    unsigned, word,
+    broken, instant, json, maybe_instant, maybe_micros, maybe_text, maybe_word, micros, text, text_or_empty,
+    to_json, unsigned, word,
 };
 use super::failure::Failure;
-use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
+use crate::domain::alert::{About, Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
 use crate::store::{AlertFilter, AlertRecord, RecordedEvent};
 
 /// The columns that [`alert`] reads, and the host name.
-const SELECT: &str = "SELECT l.id, l.device_id, l.kind, l.rule, l.app, l.severity, l.state, l.snoozed_until,
+const SELECT: &str = "SELECT l.id, l.subject, l.kind, l.rule, l.app, l.severity, l.state, l.snoozed_until,
     l.opened_at, l.changed_at, l.cause, l.reopened, l.holds, l.assignee, l.records_needed, l.records, l.active_since,
     l.escalated, d.hostname
-    FROM alerts l JOIN devices d ON d.id = l.device_id";
+    FROM alerts l LEFT JOIN devices d ON d.id = l.device_id";
+/// What the subject of an alert about a unit begins with.
+const UNIT: &str = "unit:";
 /// The columns that [`event`] reads.
 const EVENT: &str = "sequence, alert_id, at, action, actor, cause, until, records, step, text, why";
 
 /// All alerts of a device.
 pub(super) fn of_device(c: &Connection, device: &DeviceId) -> Result<Vec<Alert>, Failure> {
     let mut query = c.prepare_cached(
-        "SELECT id, device_id, kind, rule, app, severity, state, snoozed_until, opened_at, changed_at, cause, reopened,
+        "SELECT id, subject, kind, rule, app, severity, state, snoozed_until, opened_at, changed_at, cause, reopened,
             holds, assignee, records_needed, records, active_since, escalated
-        FROM alerts WHERE device_id = ?1 ORDER BY kind, rule, app",
+        FROM alerts WHERE subject = ?1 ORDER BY kind, rule, app",
     )?;
     let alerts = query.query_map([device.as_str()], alert)?;
+    Ok(alerts.collect::<Result<_, _>>()?)
+}
+
+/// The alert about a unit.
+pub(super) fn of_unit(c: &Connection, unit: &UnitId) -> Result<Option<Alert>, Failure> {
+    let mut query = c.prepare_cached(&format!("{SELECT} WHERE l.subject = ?1 AND l.kind = ?2"))?;
+    let values = [format!("{UNIT}{unit}"), AlertKind::UnitSurge.as_str().to_owned()];
+    Ok(query.query_row(values, alert).optional()?)
+}
+
+/// All alerts about units.
+pub(super) fn of_units(c: &Connection) -> Result<Vec<Alert>, Failure> {
+    // By the key: what begins with the word and comes before what follows it.
+    let sql = format!("{SELECT} WHERE l.subject >= 'unit:' AND l.subject < 'unit;' ORDER BY l.subject");
+    let mut query = c.prepare_cached(&sql)?;
+    let alerts = query.query_map([], alert)?;
     Ok(alerts.collect::<Result<_, _>>()?)
 }
 
@@ -40,7 +58,7 @@ pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertReco
         sql.push_str(" AND l.state <> 'resolved'");
     }
     if filter.device.is_some() {
-        sql.push_str(" AND l.device_id = ?2");
+        sql.push_str(" AND l.subject = ?2");
     } else {
         sql.push_str(" AND ?2 IS NULL");
     }
@@ -52,8 +70,10 @@ pub(super) fn list(c: &Connection, filter: &AlertFilter) -> Result<Vec<AlertReco
         (filter.severity.is_some(), " AND l.severity IN (SELECT value FROM json_each(?8))"),
         (
             filter.unit.is_some(),
-            " AND l.device_id IN (SELECT p.device_id FROM device_places p WHERE p.unit IN (
-                SELECT u.id FROM units u WHERE EXISTS (SELECT 1 FROM json_each(u.path) WHERE value = ?9)))",
+            " AND (l.device_id IN (SELECT p.device_id FROM device_places p WHERE p.unit IN (
+                SELECT u.id FROM units u WHERE EXISTS (SELECT 1 FROM json_each(u.path) WHERE value = ?9)))
+                OR l.subject IN (SELECT 'unit:' || u.id FROM units u
+                    WHERE EXISTS (SELECT 1 FROM json_each(u.path) WHERE value = ?9)))",
         ),
     ] {
         if wanted {
@@ -112,7 +132,7 @@ pub(super) fn events(c: &Connection, after: u64, limit: u32) -> Result<Vec<Recor
 fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
     Ok(Alert {
         id: text(row, 0)?,
-        device: text(row, 1)?,
+        about: about(row, 1)?,
         kind: word(row, 2, &AlertKind::ALL, AlertKind::as_str)?,
         rule: text_or_empty(row, 3)?,
         app: text_or_empty(row, 4)?,
@@ -130,6 +150,14 @@ fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
         active_since: instant(row, 16)?,
         escalated: json(row, 17)?,
     })
+}
+
+fn about(row: &Row<'_>, index: usize) -> rusqlite::Result<About> {
+    let subject: String = row.get(index)?;
+    match subject.strip_prefix(UNIT) {
+        Some(unit) => UnitId::new(unit).map(About::Unit).map_err(|error| broken(index, Type::Text, error)),
+        None => text(row, index).map(About::Device),
+    }
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<AlertRecord> {
@@ -158,9 +186,9 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
         return Ok(());
     }
     let mut statement = c.prepare_cached(
-        "INSERT INTO alerts (device_id, kind, rule, app, id, severity, state, snoozed_until, opened_at, changed_at,
+        "INSERT INTO alerts (subject, device_id, kind, rule, app, id, severity, state, snoozed_until, opened_at, changed_at,
             cause, reopened, holds, assignee, records_needed, records, active_since, escalated)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+        VALUES (?1, ?19, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
         ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, state = excluded.state,
             snoozed_until = excluded.snoozed_until, opened_at = excluded.opened_at,
             changed_at = excluded.changed_at, cause = excluded.cause, reopened = excluded.reopened,
@@ -169,7 +197,10 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
     )?;
     for alert in alerts {
         statement.execute(params![
-            alert.device.as_str(),
+            match &alert.about {
+                About::Device(id) => id.to_string(),
+                About::Unit(id) => format!("{UNIT}{id}"),
+            },
             alert.kind.as_str(),
             alert.rule.as_ref().map_or("", |rule| rule.as_str()),
             alert.app.as_ref().map_or("", |app| app.as_str()),
@@ -187,6 +218,7 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
             alert.records.map(Records::as_str),
             micros(alert.active_since),
             to_json(&alert.escalated)?,
+            alert.about.device().map(|id| id.as_str()),
         ])?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A column that does not hold what it should.
-fn broken(index: usize, kind: Type, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn broken(index: usize, kind: Type, error: impl Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, kind, Box::new(error))
 }
 

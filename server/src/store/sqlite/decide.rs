@@ -1,6 +1,6 @@
 //! Decisions: a device's case is loaded, decided about and written, with nothing in between.
 
-use offchannel_shared::ids::DeviceId;
+use offchannel_shared::ids::{DeviceId, UnitId};
 use rusqlite::Connection;
 
 use super::failure::Failure;
@@ -8,7 +8,8 @@ use super::{alerts, deliveries, devices, exceptions, findings, ledger, policies,
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::domain::ingest::Refusal;
-use crate::store::{Decide, DecideOutcome};
+use crate::domain::surge::{UnitCase, UnitDecision};
+use crate::store::{Decide, DecideOutcome, DecideUnit};
 
 /// What is known of a device.
 pub(super) fn load(c: &Connection, id: &DeviceId) -> Result<Option<Case>, Failure> {
@@ -31,6 +32,24 @@ pub(super) fn decide(c: &Connection, id: &DeviceId, decide: &Decide) -> Result<D
             Ok(DecideOutcome::Committed(Some(Box::new(decision))))
         }
     }
+}
+
+/// Decides about a unit and writes the outcome.
+pub(super) fn decide_unit(
+    c: &Connection,
+    unit: UnitId,
+    decide: &DecideUnit,
+) -> Result<Result<Option<UnitDecision>, Refusal>, Failure> {
+    let alert = alerts::of_unit(c, &unit)?;
+    let decision = match decide.0(UnitCase { unit, alert }) {
+        Err(refusal) => return Ok(Err(refusal)),
+        Ok(None) => return Ok(Ok(None)),
+        Ok(Some(decision)) => decision,
+    };
+    alerts::put(c, std::slice::from_ref(&decision.alert))?;
+    alerts::append(c, &decision.events)?;
+    deliveries::insert(c, &decision.deliveries)?;
+    Ok(Ok(Some(decision)))
 }
 
 /// Whether the key that the device is to have is another device's.

@@ -1,5 +1,6 @@
 //! The tables `ledger`, `ledger_units` and `rulings`.
 
+use jiff::Timestamp;
 use offchannel_shared::policy::{Party, Severity};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -11,6 +12,7 @@ use super::columns::{
 use super::failure::Failure;
 use crate::domain::alert::AlertKind;
 use crate::domain::ledger::{Breach, Counted, Entry, Measure, Ruling, Tally, Whose};
+use crate::domain::surge::Group;
 use crate::store::{Followed, LedgerFilter};
 
 /// The columns that [`entry`] reads.
@@ -113,18 +115,34 @@ pub(super) fn count(c: &Connection, counted: &Counted) -> Result<u64, Failure> {
             AND g.kind IN (SELECT value FROM json_each(?4)) AND g.severity IN (SELECT value FROM json_each(?5))
             AND (?6 = '[]' OR g.rule IN (SELECT value FROM json_each(?6)))"
     );
-    let kinds: Vec<AlertKind> = AlertKind::ALL.into_iter().filter(|kind| Breach::repeats(*kind)).collect();
     let severities: Vec<Severity> =
         Severity::ALL.into_iter().filter(|severity| *severity >= counted.severity).collect();
     let values = params![
         counted.whose.id(),
         micros(counted.after),
         i64::try_from(counted.through).unwrap_or(i64::MAX),
-        to_json(&kinds)?,
+        to_json(&repeating())?,
         to_json(&severities)?,
         to_json(&counted.rules)?,
     ];
     Ok(c.prepare_cached(&sql)?.query_row(values, |row| unsigned(row, 0))?)
+}
+
+/// New breaches since an instant, by the units that they happened in.
+pub(super) fn groups(c: &Connection, since: Timestamp) -> Result<Vec<Group>, Failure> {
+    let mut query = c.prepare_cached(
+        "SELECT units, count(DISTINCT device_id || ' ' || app) FROM ledger
+        WHERE at >= ?1 AND kind IN (SELECT value FROM json_each(?2)) AND units <> '[]' GROUP BY units",
+    )?;
+    let groups = query.query_map(params![micros(since), to_json(&repeating())?], |row| {
+        Ok(Group { units: json(row, 0)?, breaches: unsigned(row, 1)? })
+    })?;
+    Ok(groups.collect::<Result<_, _>>()?)
+}
+
+/// The kinds of alerts that count as breaches of somebody.
+fn repeating() -> Vec<AlertKind> {
+    AlertKind::ALL.into_iter().filter(|kind| Breach::repeats(*kind)).collect()
 }
 
 /// How many breaches each had, the most first.

@@ -8,7 +8,7 @@ use super::columns::micros;
 use super::open::{APPLICATION_ID, OpenError, OpenOptions, Refused, database};
 
 /// The version of a step is its place in this list, counted from 1.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "initial", sql: include_str!("../../../migrations/sqlite/0001_initial.sql") },
     Step { name: "key_rotation", sql: include_str!("../../../migrations/sqlite/0002_key_rotation.sql") },
     Step {
@@ -22,6 +22,7 @@ const STEPS: [Step; 10] = [
     Step { name: "exceptions", sql: include_str!("../../../migrations/sqlite/0008_exceptions.sql") },
     Step { name: "ledger", sql: include_str!("../../../migrations/sqlite/0009_ledger.sql") },
     Step { name: "digests", sql: include_str!("../../../migrations/sqlite/0010_digests.sql") },
+    Step { name: "unit_alerts", sql: include_str!("../../../migrations/sqlite/0011_unit_alerts.sql") },
 ];
 
 /// The newest version.
@@ -81,10 +82,14 @@ pub(super) fn apply(connection: &mut Connection, options: &OpenOptions) -> Resul
     if found < KNOWN && !options.migrate {
         return Err(OpenError::Older { found, known: KNOWN }.into());
     }
-    for (version, step) in numbered().filter(|(version, _)| *version > found) {
-        run(connection, version, step, options).map_err(database("bring its schema up to date"))?;
-    }
-    Ok(())
+    // A table that others refer to can only be rebuilt without them being enforced, and that cannot be changed within a
+    // transaction (SQLite, "Making Other Kinds Of Table Schema Changes").
+    let failed = database("bring its schema up to date");
+    connection.pragma_update(None, "foreign_keys", false).map_err(&failed)?;
+    let mut steps = numbered().filter(|(version, _)| *version > found);
+    let done = steps.try_for_each(|(version, step)| run(connection, version, step, options));
+    connection.pragma_update(None, "foreign_keys", true).map_err(&failed)?;
+    done.map_err(failed)
 }
 
 /// The version of the schema; 0 for none.
@@ -107,6 +112,14 @@ fn run(connection: &mut Connection, step: u32, what: Step, options: &OpenOptions
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.execute_batch(NOTES)?;
     transaction.execute_batch(what.sql)?;
+    // Nothing may refer to what is gone.
+    let broken = transaction.prepare("PRAGMA foreign_key_check")?.exists([])?;
+    if broken {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
+            Some(format!("step {step} ({}) would leave rows that refer to nothing", what.name)),
+        ));
+    }
     transaction.execute(
         "INSERT INTO schema_migrations (version, name, applied_at, checksum) VALUES (?1, ?2, ?3, ?4)",
         params![step, what.name, micros(options.now), what.checksum()],

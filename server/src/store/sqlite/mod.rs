@@ -35,22 +35,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use offchannel_shared::exception_code::ExceptionCode;
-use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId};
+use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId, UnitId};
 use rusqlite::Connection;
 
 use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    AlertFilter, AlertRecord, AlertStore, Decide, DecideOutcome, DeliveryFilter, DeliveryStore, DeviceStore,
-    DeviceSummary, Enrolled, History, RecordedEvent, Seen, Store, StoreError,
+    AlertFilter, AlertRecord, AlertStore, Decide, DecideOutcome, DecideUnit, DeliveryFilter, DeliveryStore,
+    DeviceStore, DeviceSummary, Enrolled, History, RecordedEvent, Seen, Store, StoreError,
 };
-use crate::domain::alert::AlertEvent;
+use crate::domain::alert::{Alert, AlertEvent};
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
 use crate::domain::digest::CHANGES_MAX;
 use crate::domain::finding::Finding;
+use crate::domain::ingest::Refusal;
+use crate::domain::surge::UnitDecision;
 use crate::domain::token::Presented;
 
 pub use open::{OpenError, OpenOptions};
@@ -195,6 +197,19 @@ impl AlertStore for SqliteStore {
     async fn alert(&self, id: &AlertId) -> Result<Option<(AlertRecord, Vec<AlertEvent>)>, StoreError> {
         let id = id.clone();
         self.readers.read("read an alert", move |c| alerts::load(c, &id)).await
+    }
+
+    async fn unit_alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.readers.read("read the alerts about units", alerts::of_units).await
+    }
+
+    async fn decide_unit(
+        &self,
+        unit: &UnitId,
+        decide: DecideUnit,
+    ) -> Result<Result<Option<UnitDecision>, Refusal>, StoreError> {
+        let unit = unit.clone();
+        self.writer.write("write a decision", move |c| decide::decide_unit(c, unit, &decide)).await
     }
 
     async fn events(&self, after: u64, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {

@@ -20,6 +20,7 @@ use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
 use crate::domain::placement::{DeviceKey, Placing};
 use crate::domain::policy_draft::Draft;
 use crate::domain::published::PolicyVersion;
+use crate::domain::surge::Group;
 use crate::domain::token::Token;
 use crate::domain::tree::Organisation;
 use crate::store::{
@@ -77,6 +78,10 @@ impl LedgerStore for SqliteStore {
 
     async fn count_breaches(&self, counted: Counted) -> Result<u64, StoreError> {
         self.readers.read("count breaches", move |c| ledger::count(c, &counted)).await
+    }
+
+    async fn breach_groups(&self, since: Timestamp) -> Result<Vec<Group>, StoreError> {
+        self.readers.read("count breaches", move |c| ledger::groups(c, since)).await
     }
 
     async fn tally(&self, party: Party, filter: LedgerFilter) -> Result<Vec<Tally>, StoreError> {
