@@ -181,3 +181,37 @@ fn a_label_that_is_none_is_named_with_what_was_expected() {
          7:43: error: rule[1].where.label: \"kiosk\" is there twice"
     );
 }
+
+/// A file that is wrong all over is refused as fast as any: each of these took minutes when everything was told.
+#[test]
+fn what_is_wrong_with_a_file_that_is_wrong_all_over_is_told_as_far_as_anybody_reads() {
+    let many = |one: &dyn Fn(usize) -> String| (0..40_000).map(one).collect::<String>();
+    let rule = "[[rule]]\nid = \"a\"\nverdict = \"prohibited\"\n";
+    let head = "schema = 1\nname = \"x\"\n";
+    for text in [
+        format!("{head}{}", many(&|at| format!("key{at} = 1\n"))),
+        format!("{head}{}", many(&|at| format!("[[rule]]\nid = \"-{at}\"\n"))),
+        format!("{head}{rule}apps = [{}]\n", many(&|at| format!("\"x{at}\", "))),
+        format!("{head}{rule}apps = [{}]\n", many(&|_| "\"signal\", ".to_owned())),
+        format!(
+            "{head}{rule}apps = [\"signal\"]\nwhere = {{ unit = [{}] }}\n",
+            many(&|at| format!("\"u{at}\", "))
+        ),
+    ] {
+        let problems = parse(&text).unwrap_err();
+        assert!(problems.0.len() <= 402, "{}", problems.0.len());
+        let most = problems.0.iter().any(|problem| {
+            problem.message.ends_with("put these right first")
+                || problem.message == "expected at most 1000 elements, found 40000"
+        });
+        assert!(most, "{problems}");
+    }
+    // Nothing is wrong here, and there is much to doubt.
+    let rules = (0..6_000).map(|at| {
+        format!(
+            "[[rule]]\nid = \"r{at}\"\nverdict = \"prohibited\"\napps = [\"signal\"]\nalternatives = [\"threema\", \"wire\", \"zoom\"]\n"
+        )
+    });
+    let warnings = parse(&format!("{head}{}", rules.collect::<String>())).unwrap().warnings;
+    assert_eq!(warnings.len(), 201);
+}

@@ -41,7 +41,6 @@ fn text(value: &Value) -> String {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "what is skipped is said, and how much was heard twice")]
 fn a_collector_that_is_killed_while_it_delivers_leaves_nothing_out_and_repeats_only_under_the_same_id() {
     let Some(faketime) = faketime() else {
         println!("SKIPPED: faketime is missing; tests/run installs it");

@@ -178,3 +178,41 @@ fn a_user_asks_by_the_code_of_a_finding_and_sees_on_the_device_that_it_is_accept
     let over = ask(&code);
     assert!(over.failure().contains("no finding has the code"), "{over:#?}");
 }
+
+#[test]
+fn an_exception_is_looked_at_again_before_it_ends_and_by_then_no_longer() {
+    let site =
+        Site::with_policy(&POLICY.replace("[[rule]]", "[exceptions]\nreview_before = \"10d\"\n\n[[rule]]"));
+    site.json(&[
+        "unit",
+        "add",
+        "sales",
+        "--owner",
+        "Ada Doe",
+        "--owner-email",
+        "ada@example.org",
+        "--author",
+        "sam",
+    ]);
+    let ask = |days: &str| {
+        let ask =
+            ["exception", "request", "--unit", "sales", "--app", "telegram", "--for", days, "--by", "kim"];
+        let asked = site.json(&[&ask[..], &["--reason", "the press desk"]].concat());
+        let id = asked["exception"]["id"].as_str().expect("an id").to_owned();
+        site.json(&["exception", "approve", &id, "--by", "grace"]);
+        id
+    };
+    ask("30d");
+    // Half of it is over in six seconds.
+    let short = ask("12s");
+    let due = site.receiver.wait_for_kind("alert.opened", "exception-ending");
+    assert_eq!(due.data["unit"]["owner"], "Ada Doe", "{:#}", due.data);
+    let note = due.data["note"].as_str().expect("a note");
+    assert!(note.starts_with(&format!("{short} accepts telegram for unit sales until ")), "{note}");
+    assert!(note.ends_with("; asked for by kim, approved by grace: the press desk"), "{note}");
+    let listed = site.json(&["alert", "list", "--kind", "exception-ending"]);
+    assert_eq!(listed["alerts"][0]["exception"], short.as_str(), "{listed:#}");
+    site.json(&["alert", "note", due.alert(), "--note", "asked Kim", "--by", "ada"]);
+    let over = site.receiver.wait_for_kind("alert.resolved", "exception-ending");
+    assert_eq!(over.alert(), due.alert());
+}

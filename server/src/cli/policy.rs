@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use offchannel_shared::ids::DraftId;
-use offchannel_shared::policy::Problem;
+use offchannel_shared::policy::{Problem, Problems};
 use serde::Serialize;
 
 use super::output::{Format, Table, counted, instant, json};
@@ -154,9 +154,7 @@ pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<u8, CliErro
                     counted(problems.len(), "warning")
                 )?;
             } else {
-                let errors =
-                    problems.iter().filter(|p| p.level == offchannel_shared::policy::Level::Error).count();
-                writeln!(out, "{path}: the policy has {}.", counted(errors, "error"))?;
+                writeln!(out, "{path}: the policy has {}.", Problems(problems).count())?;
             }
         }
     }

@@ -11,7 +11,7 @@ use offchannel_shared::label::Label;
 use offchannel_shared::policy::{Policy, Severity};
 use serde::Serialize;
 
-use crate::domain::alert::{Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
+use crate::domain::alert::{About, Alert, AlertAction, AlertEvent, AlertKind, AlertState, Cause, Records};
 use crate::domain::device::Goodbye;
 use crate::domain::device_import::DeviceChange;
 use crate::domain::finding::{Finding, FindingKind};
@@ -270,11 +270,14 @@ pub struct AlertJson<'a> {
     severity: Severity,
     state: AlertState,
     cause: Option<Cause>,
-    /// None where it is about a unit.
+    /// None where it is about something else.
     device: Option<&'a str>,
     /// Given where it is about a unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<&'a str>,
+    /// Given where it is about an exception.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exception: Option<&'a str>,
     opened_at: Timestamp,
     changed_at: Timestamp,
     reopened: u32,
@@ -301,6 +304,10 @@ impl<'a> From<&'a Alert> for AlertJson<'a> {
             cause: alert.cause,
             device: alert.about.device().map(|id| id.as_str()),
             unit: alert.about.unit().map(|id| id.as_str()),
+            exception: match &alert.about {
+                About::Exception(id) => Some(id.as_str()),
+                About::Device(_) | About::Unit(_) => None,
+            },
             opened_at: alert.opened_at,
             changed_at: alert.changed_at,
             reopened: alert.reopened,

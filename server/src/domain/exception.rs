@@ -290,6 +290,35 @@ impl Exception {
         Ok(self.event(ExceptionAction::Revoked, by, &note, at))
     }
 
+    /// Whether it is time to look whether it is still needed: it accepts something now, and ends within this time. A short one
+    /// is looked at when half of it is over.
+    pub fn is_to_be_reviewed(&self, within: Span, now: Timestamp) -> bool {
+        let Some(judged) = self.judged().filter(|_| self.standing(now) == Standing::Active) else {
+            return false;
+        };
+        let half = judged.end.duration_since(judged.start).as_secs() / 2;
+        let within = u32::try_from(half).map_or(within, |half| within.min(Span::seconds(half)));
+        judged.end <= within.after(now)
+    }
+
+    /// What is told where it is to be reviewed.
+    pub fn review(&self) -> String {
+        let Request { covers, rule, app, reason, end, .. } = &self.request;
+        let app = app.as_ref().map(|app| format!(" {app}")).unwrap_or_default();
+        let rule = rule.as_ref().map(|rule| format!(" (rule {rule})")).unwrap_or_default();
+        // Who it is stays with the collector.
+        let covers = match covers {
+            Covers::Person(_) => "all devices of a person".to_owned(),
+            Covers::Device(_) | Covers::Unit(_) | Covers::Label(_) => covers.to_string(),
+        };
+        let approved =
+            self.approved.as_ref().map(|signed| format!(", approved by {}", signed.by)).unwrap_or_default();
+        format!(
+            "{} accepts{app}{rule} for {covers} until {end}; asked for by {}{approved}: {reason}",
+            self.id, self.requested_by
+        )
+    }
+
     /// What judging needs of it: the time in which it accepts something, if there is one.
     pub fn judged(&self) -> Option<policy::Exception> {
         let approved = self.approved.as_ref()?;

@@ -22,6 +22,7 @@ mod reconcile;
 pub mod rotation;
 pub mod route;
 pub mod sheet;
+pub mod subject;
 pub mod surge;
 pub mod token;
 pub mod tree;

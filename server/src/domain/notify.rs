@@ -76,11 +76,12 @@ pub(super) fn notification(
     }
 }
 
-/// The notification of what just happened to an alert about a unit.
-pub(super) fn notification_of_unit(
+/// The notification of what just happened to an alert about no device. `units` are the unit that its subject belongs to, if
+/// to any, and those above it.
+pub(super) fn notification_of_subject(
     event: &AlertEvent,
     alert: &Alert,
-    id: &UnitId,
+    units: &[UnitId],
     context: &Context<'_>,
 ) -> Notification {
     Notification {
@@ -90,7 +91,7 @@ pub(super) fn notification_of_unit(
         note: note(event),
         alert: notified(alert),
         device: None,
-        unit: Some(unit(id, &context.units.path(id), context)),
+        unit: units.first().map(|id| unit(id, units, context)),
         escalation: escalation(event),
         app: None,
         rule: None,

@@ -435,8 +435,9 @@ fn severity_of(kind: AlertKind) -> Severity {
         | AlertKind::SourceUnreadable => Severity::Medium,
         // The agent reports on, with the collector's time.
         AlertKind::ClockOff => Severity::Low,
-        // That is for the policy to say.
+        // The policy says how grave the first is; the second is a matter of the calendar.
         AlertKind::UnitSurge => Severity::High,
+        AlertKind::ExceptionEnding => Severity::Low,
         // Alerts about apps take their rule's severity.
         AlertKind::ProhibitedApp | AlertKind::UnreviewedApp | AlertKind::RequiredAppMissing => Severity::Info,
     }

@@ -5,17 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, UnitId};
-use offchannel_shared::policy::{Severity, UnitSurge, When};
+use offchannel_shared::ids::UnitId;
+use offchannel_shared::policy::UnitSurge;
 use offchannel_shared::span::Span;
-
-use super::alert::{About, Act, ActError, Alert, AlertEvent, AlertKind, Cause, Terms};
-use super::case::NewIds;
-use super::delivery::{Delivery, DeliveryState};
-use super::digest::InDigest;
-use super::ingest::Context;
-use super::notify::notification_of_unit;
 
 /// New breaches on the devices of one unit, without those of the units below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,146 +46,16 @@ fn at_level(units: &[UnitId], level: usize) -> Option<&UnitId> {
     units.len().checked_sub(level).and_then(|place| units.get(place))
 }
 
-/// Everything that a decision about one unit reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitCase {
-    /// The unit.
-    pub unit: UnitId,
-    /// Its alert, if there ever was one.
-    pub alert: Option<Alert>,
-}
-
-/// What a decision about a unit changes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct UnitDecision {
-    /// The alert as it is now.
-    pub alert: Alert,
-    /// History entries.
-    pub events: Vec<AlertEvent>,
-    /// Notifications to be delivered.
-    pub deliveries: Vec<Delivery>,
-}
-
-/// Works on one unit's case.
-struct Work<'a, 'i> {
-    unit: UnitId,
-    context: &'a Context<'a>,
-    ids: &'i mut dyn NewIds,
-    events: Vec<AlertEvent>,
-    deliveries: Vec<Delivery>,
-}
-
-/// Puts a unit's alert right: `breaches` make a surge now, or nothing does. Nothing if it is right already.
-pub fn judge(
-    case: UnitCase,
-    breaches: Option<u64>,
-    within: Span,
-    context: &Context<'_>,
-    ids: &mut dyn NewIds,
-) -> Option<UnitDecision> {
-    let now = context.now;
-    let severity = context.in_force.policy.unit_surge.as_ref().map_or(Severity::High, |surge| surge.severity);
-    let terms = Terms { severity, records_needed: false };
-    let mut work = Work::new(case.unit, context, ids);
-    let before = case.alert.clone();
-    let alert = match (case.alert, breaches) {
-        (None, None) => return None,
-        (None, Some(count)) => {
-            let key = (AlertKind::UnitSurge, None, None);
-            let about = About::Unit(work.unit.clone());
-            let (alert, event) = Alert::open(work.ids.alert(), about, key, terms, now);
-            work.tell(&alert, Some(event), Some(&said(count, within)));
-            alert
-        }
-        (Some(mut alert), Some(count)) => {
-            let event = alert.hold(terms, now);
-            work.tell(&alert, event, Some(&said(count, within)));
-            alert
-        }
-        (Some(mut alert), None) => {
-            let event = alert.cease(Cause::Removed, now);
-            work.tell(&alert, event, None);
-            alert
-        }
-    };
-    let alert = work.pass_time(alert);
-    (before.as_ref() != Some(&alert) || !work.events.is_empty()).then(|| work.done(alert))
-}
-
-/// Takes in what a person does to the alert of a unit.
-///
-/// # Errors
-/// [`ActError`].
-pub fn act(
-    case: UnitCase,
-    id: &AlertId,
-    act: &Act,
-    (by, text): (&str, Option<&str>),
-    context: &Context<'_>,
-    ids: &mut dyn NewIds,
-) -> Result<Option<UnitDecision>, ActError> {
-    let mut alert = case.alert.filter(|alert| alert.id == *id).ok_or(ActError::Unknown)?;
-    let mut work = Work::new(case.unit, context, ids);
-    for event in alert.act(act, by, text, context.now)? {
-        work.tell(&alert, Some(event), None);
-    }
-    Ok((!work.events.is_empty()).then(|| work.done(alert)))
-}
-
-fn said(breaches: u64, within: Span) -> String {
+/// What is told of a surge.
+pub fn said(breaches: u64, within: Span) -> String {
     format!("{breaches} new breaches within {within}")
-}
-
-impl<'a, 'i> Work<'a, 'i> {
-    fn new(unit: UnitId, context: &'a Context<'a>, ids: &'i mut dyn NewIds) -> Self {
-        Self { unit, context, ids, events: Vec::new(), deliveries: Vec::new() }
-    }
-
-    fn pass_time(&mut self, mut alert: Alert) -> Alert {
-        let (context, now): (_, Timestamp) = (self.context, self.context.now);
-        let woken = alert.wake(now);
-        self.tell(&alert, woken, None);
-        for step in &context.in_force.policy.escalation {
-            let When::Age { after, .. } = step.when else { continue };
-            if alert.escalates_at(step).is_some_and(|due| due <= now) {
-                let event = alert.escalate(step, format!("still there {after} after it opened"), now);
-                self.tell(&alert, event, None);
-            }
-        }
-        alert
-    }
-
-    fn tell(&mut self, alert: &Alert, event: Option<AlertEvent>, text: Option<&str>) {
-        let Some(mut event) = event else { return };
-        event.text = event.text.or_else(|| text.map(str::to_owned));
-        let units = self.context.units.path(&self.unit);
-        for way in self.context.routes.of(&event, alert, &units, false, self.context.now) {
-            let notification = notification_of_unit(&event, alert, &self.unit, self.context);
-            let group = way.digest.map(|schedule| schedule.group(&notification));
-            self.deliveries.push(Delivery {
-                id: self.ids.delivery(),
-                channel: way.channel.clone(),
-                alert: alert.id.clone(),
-                notification,
-                digest: group.map(|group| InDigest { group, message: None }),
-                created_at: self.context.now,
-                due_at: way.due,
-                attempts: 0,
-                state: DeliveryState::Pending,
-                last_error: None,
-            });
-        }
-        self.events.push(event);
-    }
-
-    fn done(self, alert: Alert) -> UnitDecision {
-        UnitDecision { alert, events: self.events, deliveries: self.deliveries }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use offchannel_shared::policy::Severity;
 
     use super::*;
 

@@ -31,9 +31,9 @@ pub(super) struct TakeForce(pub(super) Service);
 #[derive(Debug)]
 pub(super) struct FollowLedger(pub(super) Service);
 
-/// Opens and resolves alerts about units.
+/// Opens and resolves alerts about units and exceptions.
 #[derive(Debug)]
-pub(super) struct JudgeSurges(pub(super) Service);
+pub(super) struct JudgeSubjects(pub(super) Service);
 
 /// Writes when devices were heard of.
 #[derive(Debug)]
@@ -92,9 +92,9 @@ impl Job for FollowLedger {
 }
 
 #[async_trait]
-impl Job for JudgeSurges {
+impl Job for JudgeSubjects {
     fn name(&self) -> String {
-        "judge-surges".to_owned()
+        "judge-subjects".to_owned()
     }
 
     fn wakes_on_change(&self) -> bool {
@@ -102,7 +102,7 @@ impl Job for JudgeSurges {
     }
 
     async fn run(&self) -> Result<Next, Failure> {
-        self.0.judge_surges().await?;
+        self.0.judge_subjects().await?;
         Ok(Next::After(FOLLOW_EVERY))
     }
 }

@@ -50,7 +50,7 @@ pub fn spawn(
     jobs.spawn(runner::run(background::Evaluate(service.clone()), service.changed(), stopped.clone()));
     jobs.spawn(runner::run(background::TakeForce(service.clone()), service.changed(), stopped.clone()));
     jobs.spawn(runner::run(background::FollowLedger(service.clone()), service.changed(), stopped.clone()));
-    jobs.spawn(runner::run(background::JudgeSurges(service.clone()), service.changed(), stopped.clone()));
+    jobs.spawn(runner::run(background::JudgeSubjects(service.clone()), service.changed(), stopped.clone()));
     jobs.spawn(runner::run(background::FlushSeen(service.clone()), service.changed(), stopped.clone()));
     jobs.spawn(runner::run(background::Refresh(service.clone()), service.changed(), stopped));
     Ok(JobsHandle { stop, jobs })

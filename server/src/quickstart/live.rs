@@ -96,7 +96,7 @@ async fn print(
     }
     let device = match &alert.about {
         About::Device(id) => Some(service.device(id).await?.device),
-        About::Unit(_) => None,
+        About::Unit(_) | About::Exception(_) => None,
     };
     let report = device.as_ref().and_then(|device| device.report.as_ref());
     let sightings = report.map(|report| report.inventory.sightings.as_slice()).unwrap_or_default();

@@ -58,7 +58,9 @@ impl Service {
         let (record, _) = self.0.store.alert(id).await?.ok_or_else(missing)?;
         let device = match &record.alert.about {
             About::Device(device) => device,
-            About::Unit(unit) => return self.act_on_unit(unit, id, act, by, text).await,
+            about @ (About::Unit(_) | About::Exception(_)) => {
+                return self.act_on_subject(about, id, act, by, text).await;
+            }
         };
         let (id, by, text) = (id.clone(), by.to_owned(), text.map(str::to_owned));
         let judge = move |case, context: &Context<'_>, ids: &mut DerivedIds| {

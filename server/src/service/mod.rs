@@ -16,7 +16,7 @@ mod policy_life;
 mod policy_whatif;
 mod sheet;
 mod stats;
-mod surges;
+mod subjects;
 mod tokens;
 mod units;
 

@@ -8,9 +8,9 @@ use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, UnitId};
 use offchannel_shared::policy::Severity;
 
 use super::StoreError;
-use crate::domain::alert::{Alert, AlertEvent, AlertKind, AlertState};
+use crate::domain::alert::{About, Alert, AlertEvent, AlertKind, AlertState};
 use crate::domain::ingest::Refusal;
-use crate::domain::surge::{UnitCase, UnitDecision};
+use crate::domain::subject::{SubjectCase, SubjectDecision};
 
 /// Which alerts are wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,16 +53,16 @@ pub struct RecordedEvent {
     pub event: AlertEvent,
 }
 
-/// Decides about a unit. May be called more than once, where a transaction has to be repeated; only the last outcome counts.
+/// Decides about a subject that is no device. May be called more than once, where a transaction has to be repeated; only the last outcome counts.
 #[derive(Clone)]
-pub struct DecideUnit(pub Arc<UnitJudge>);
+pub struct DecideSubject(pub Arc<SubjectJudge>);
 
-/// What decides about a unit.
-type UnitJudge = dyn Fn(UnitCase) -> Result<Option<UnitDecision>, Refusal> + Send + Sync;
+/// What decides about it.
+type SubjectJudge = dyn Fn(SubjectCase) -> Result<Option<SubjectDecision>, Refusal> + Send + Sync;
 
-impl fmt::Debug for DecideUnit {
+impl fmt::Debug for DecideSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DecideUnit(..)")
+        f.write_str("DecideSubject(..)")
     }
 }
 
@@ -75,22 +75,22 @@ pub trait AlertStore: Send + Sync {
     /// [`StoreError`].
     async fn alerts(&self, filter: AlertFilter) -> Result<Vec<AlertRecord>, StoreError>;
 
-    /// All alerts about units, by unit.
+    /// All alerts about units and exceptions.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn unit_alerts(&self) -> Result<Vec<Alert>, StoreError>;
+    async fn subject_alerts(&self) -> Result<Vec<Alert>, StoreError>;
 
-    /// Loads a unit's case, lets `decide` decide and commits the outcome; no other decision about the unit comes between. That
-    /// the decision is refused is an outcome, not an error.
+    /// Loads the case of a unit or an exception, lets `decide` decide and commits the outcome; no other decision about it comes
+    /// between. That the decision is refused is an outcome, not an error.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn decide_unit(
+    async fn decide_subject(
         &self,
-        unit: &UnitId,
-        decide: DecideUnit,
-    ) -> Result<Result<Option<UnitDecision>, Refusal>, StoreError>;
+        about: &About,
+        decide: DecideSubject,
+    ) -> Result<Result<Option<SubjectDecision>, Refusal>, StoreError>;
 
     /// One alert with its history, oldest first.
     ///

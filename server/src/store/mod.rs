@@ -19,7 +19,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-pub use alerts::{AlertFilter, AlertRecord, AlertStore, DecideUnit, RecordedEvent};
+pub use alerts::{AlertFilter, AlertRecord, AlertStore, DecideSubject, RecordedEvent};
 pub use api_tokens::ApiTokenStore;
 pub use deliveries::{DeliveryFilter, DeliveryStore};
 pub use devices::{

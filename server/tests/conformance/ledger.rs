@@ -8,8 +8,9 @@ use offchannel_server::domain::delivery::Delivery;
 use offchannel_server::domain::ingest::Refusal;
 use offchannel_server::domain::ledger::{Breach, Counted, Measure, Ruling, Whose};
 use offchannel_server::domain::placement::PersonRef;
-use offchannel_server::domain::surge::{Group, UnitCase, UnitDecision};
-use offchannel_server::store::{AlertFilter, DecideUnit, LedgerFilter, Store, StoreError};
+use offchannel_server::domain::subject::{SubjectCase, SubjectDecision};
+use offchannel_server::domain::surge::Group;
+use offchannel_server::store::{AlertFilter, DecideSubject, LedgerFilter, Store, StoreError};
 use offchannel_shared::policy::{Party, Severity};
 
 use super::fixtures::{alert, at, commit, delivery, enrolled, id, nothing, opened, rule, unit_id};
@@ -22,7 +23,10 @@ pub fn all() -> Vec<Behaviour> {
         behaviour("only alerts are followed that are still the case that opened", followed),
         behaviour("breaches are summed up for each unit, person and device", tallied),
         behaviour("new breaches are grouped by the units that they happened in", grouped),
-        behaviour("an alert about a unit is kept, listed and changed beside those about devices", of_units),
+        behaviour(
+            "an alert about a unit is kept, listed and changed beside those about devices",
+            of_subjects,
+        ),
         behaviour("decisions are kept, and are about what there is", ruled),
     ]
 }
@@ -234,39 +238,54 @@ async fn grouped(store: Arc<dyn Store>) {
     assert_eq!(groups, [group(&["head-office"], 1), group(sales, 2)]);
 }
 
-async fn of_units(store: Arc<dyn Store>) {
+async fn of_subjects(store: Arc<dyn Store>) {
     enrolled(&store, 1).await;
     open(&store, &breach(1, 10, 10, &[], None)).await;
     let opening = |number: u64, unit: &'static str| {
-        DecideUnit(Arc::new(move |case: UnitCase| {
+        DecideSubject(Arc::new(move |case: SubjectCase| {
             if let Some(mut alert) = case.alert {
                 alert.changed_at = at(700);
-                return Ok(Some(UnitDecision { alert, events: Vec::new(), deliveries: Vec::new() }));
+                return Ok(Some(SubjectDecision { alert, events: Vec::new(), deliveries: Vec::new() }));
             }
             let mut alert = alert(&id(1), number, "telegram");
-            (alert.about, alert.kind, alert.rule, alert.app) =
-                (About::Unit(case.unit), AlertKind::UnitSurge, None, None);
+            (alert.about, alert.kind, alert.rule, alert.app) = (case.about, AlertKind::UnitSurge, None, None);
             let events = vec![opened(&alert)];
             let deliveries = vec![delivery_of_unit(&alert, number, unit)];
-            Ok(Some(UnitDecision { alert, events, deliveries }))
+            Ok(Some(SubjectDecision { alert, events, deliveries }))
         }))
     };
     for (number, unit) in [(20, "sales"), (21, "legal"), (22, "sales")] {
-        let decided =
-            store.decide_unit(&unit_id(unit), opening(number, unit)).await.unwrap().unwrap().unwrap();
+        let decided = store
+            .decide_subject(&About::Unit(unit_id(unit)), opening(number, unit))
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         assert_eq!(decided.alert.about, About::Unit(unit_id(unit)));
     }
-    let nothing = DecideUnit(Arc::new(|_| Ok(None)));
-    assert_eq!(store.decide_unit(&unit_id("legal"), nothing).await.unwrap(), Ok(None));
-    let refused = DecideUnit(Arc::new(|_| Err(Refusal::Retired(at(1)))));
-    assert_eq!(store.decide_unit(&unit_id("legal"), refused).await.unwrap(), Err(Refusal::Retired(at(1))));
-    let alerts = store.unit_alerts().await.unwrap();
+    let nothing = DecideSubject(Arc::new(|_| Ok(None)));
+    assert_eq!(store.decide_subject(&About::Unit(unit_id("legal")), nothing).await.unwrap(), Ok(None));
+    let refused = DecideSubject(Arc::new(|_| Err(Refusal::Retired(at(1)))));
+    assert_eq!(
+        store.decide_subject(&About::Unit(unit_id("legal")), refused).await.unwrap(),
+        Err(Refusal::Retired(at(1)))
+    );
+    let alerts = store.subject_alerts().await.unwrap();
     let about: Vec<_> = alerts.iter().map(|alert| (alert.id.clone(), alert.changed_at)).collect();
     assert_eq!(about, [(id(21), alerts[0].changed_at), (id(20), at(700))]);
     let (record, events) = store.alert(&id(20)).await.unwrap().unwrap();
     assert_eq!((record.hostname, events.len()), (None, 1));
     let listed = store.alerts(AlertFilter::default()).await.unwrap();
     assert_eq!(listed.len(), 3);
+    let ending = DecideSubject(Arc::new(|case: SubjectCase| {
+        let mut alert = alert(&id(1), 30, "telegram");
+        (alert.about, alert.kind, alert.rule, alert.app) =
+            (case.about, AlertKind::ExceptionEnding, None, None);
+        Ok(Some(SubjectDecision { alert, events: Vec::new(), deliveries: Vec::new() }))
+    }));
+    let about = About::Exception(id(5));
+    store.decide_subject(&about, ending).await.unwrap().unwrap();
+    assert_eq!(store.subject_alerts().await.unwrap()[0].about, about);
     assert_eq!(store.case(&id(1)).await.unwrap().unwrap().alerts.len(), 1, "it is no alert of the device");
     assert!(store.delivery(&id(20)).await.unwrap().is_some());
 }

@@ -180,8 +180,9 @@ fn settings(policy: &Policy) -> BTreeMap<String, Value> {
     flatten("check_in_every", value(check_in_every), &mut settings);
     flatten("unreviewed", value(unreviewed), &mut settings);
     flatten("notice", value(notice), &mut settings);
-    let Exceptions { longest } = exceptions;
+    let Exceptions { longest, review_before } = exceptions;
     flatten("exceptions.longest", value(longest), &mut settings);
+    flatten("exceptions.review_before", value(review_before), &mut settings);
     if !escalation.is_empty() {
         let ids: Vec<&str> = escalation.iter().map(|step| step.id.as_str()).collect();
         flatten("escalation", value(&ids), &mut settings);

@@ -175,9 +175,14 @@ impl<'a> Looks<'a> {
         rule: &Rule,
         subject: &Subject<'_>,
     ) -> Option<BTreeSet<usize>> {
-        let before: Vec<(usize, &Rule)> = self.rules.iter().enumerate().take(place).collect();
-        let before: Vec<(usize, &Rule)> = before
-            .into_iter()
+        if !self.look_at(place) {
+            return None;
+        }
+        let before: Vec<(usize, &Rule)> = self
+            .rules
+            .iter()
+            .enumerate()
+            .take(place)
             .filter(|(_, other)| other.verdict != Verdict::Required)
             // In force whenever the rule is: no date comes before any date.
             .filter(|(_, other)| other.effective_from <= rule.effective_from)
@@ -225,6 +230,9 @@ impl<'a> Looks<'a> {
     /// A rule that prohibits an app at all these grades on devices of a scope once every rule is in force, and whether
     /// it is prohibited on all of them.
     fn prohibited(&mut self, app: &AppId, scope: &'a Where, grades: &[Grade]) -> Option<(usize, bool)> {
+        if !self.look_at(self.rules.len()) {
+            return None;
+        }
         let subject = Subject::App(app, self.catalogue.app(app.as_str()));
         let about: Vec<(usize, &Rule)> = self
             .rules
@@ -257,6 +265,12 @@ impl<'a> Looks<'a> {
         }
         // What could not be looked at is not told.
         found.filter(|_| self.left > 0).map(|by| (by, everywhere))
+    }
+
+    /// Whether there may be a look at each of so many rules.
+    fn look_at(&mut self, rules: usize) -> bool {
+        self.left = self.left.saturating_sub(u32::try_from(rules).unwrap_or(u32::MAX));
+        self.left > 0
     }
 
     /// Whether there may be one more look.

@@ -173,11 +173,13 @@ pub struct Policy {
 pub struct Exceptions {
     /// Longest time from start to end.
     pub longest: Span,
+    /// How long before its end an exception is to be looked at again.
+    pub review_before: Span,
 }
 
 impl Default for Exceptions {
     fn default() -> Self {
-        Self { longest: Span::seconds(90 * 86_400) }
+        Self { longest: Span::seconds(90 * 86_400), review_before: Span::seconds(7 * 86_400) }
     }
 }
 

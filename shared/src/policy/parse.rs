@@ -1,6 +1,6 @@
 //! From a TOML document to a policy, with every problem named by line, column and key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use super::escalation::read_steps;
 use super::known::{Known, Occasion};
 use super::notice::{NOTICE_MAX, Notice};
 use super::parse_notice::{read_notice, read_texts};
-use super::problem::{Level, Problem, Problems};
+use super::problem::{Problem, Problems};
 use super::read::{Keys, Report, describe};
 use super::surge::read_surge;
 use super::{Exceptions, POLICY_SCHEMA, Policy, Rule, Severity, UNREVIEWED_RULE, Unreviewed, Verdict, Where};
@@ -30,6 +30,8 @@ const CHECK_IN_BOUNDS: [Span; 2] = [Span::seconds(5), Span::seconds(86_400)];
 const STALE_BOUNDS: [Span; 2] = [Span::seconds(60), Span::seconds(366 * 86_400)];
 /// Shortest and longest time that a policy may allow exceptions to last.
 const EXCEPTION_BOUNDS: [Span; 2] = [Span::seconds(3_600), Span::seconds(2 * 366 * 86_400)];
+/// Shortest and longest time before their end at which exceptions are looked at again.
+const REVIEW_BOUNDS: [Span; 2] = [Span::minutes(1), Span::seconds(90 * 86_400)];
 /// Longest policy file that is read, in bytes.
 const TEXT_MAX: usize = 1 << 20;
 
@@ -75,7 +77,7 @@ fn read(text: &str, occasion: Option<Occasion<'_>>) -> Result<Parsed, Problems> 
             "",
             format!("the file has more than {TEXT_MAX} bytes, which is the most that is read"),
         );
-        return Err(Problems(report.problems));
+        return Err(Problems(report.told()));
     }
     let policy = match DeTable::parse(text) {
         Ok(document) => read_policy(&mut report, &document, occasion),
@@ -84,13 +86,9 @@ fn read(text: &str, occasion: Option<Occasion<'_>>) -> Result<Parsed, Problems> 
             None
         }
     };
-    let mut problems = report.problems;
-    problems.sort();
     match policy {
-        Some(policy) if problems.iter().all(|problem| problem.level == Level::Warning) => {
-            Ok(Parsed { policy, warnings: problems })
-        }
-        _ => Err(Problems(problems)),
+        Some(policy) if !report.failed() => Ok(Parsed { policy, warnings: report.told() }),
+        _ => Err(Problems(report.told())),
     }
 }
 
@@ -114,11 +112,12 @@ fn read_policy(
     let catalogue = Catalogue::with_overlay(&apps).unwrap_or_default();
     let notice = read_notice(report, &mut keys);
     let (mut rules, mut places): (Vec<Rule>, Vec<Places>) = (Vec::new(), Vec::new());
+    let mut ids: BTreeSet<RuleId> = BTreeSet::new();
     let known = occasion.and_then(|occasion| occasion.known);
     for mut table in keys.tables(report, "rule") {
         let rule = read_rule(report, &mut table, &catalogue, &notice, known);
         if let Some(rule) = rule {
-            if rules.iter().any(|seen| seen.id == rule.id) {
+            if !ids.insert(rule.id.clone()) {
                 let at = table.take("id").map_or(table.at.clone(), Spanned::span);
                 report.error(
                     at,
@@ -136,7 +135,7 @@ fn read_policy(
         report.warning(0..0, "rule", "the policy has no rules: every device complies with it");
     }
     // What is wrong is to be put right first: it would make for doubts of its own.
-    if report.problems.iter().all(|problem| problem.level == Level::Warning) {
+    if !report.failed() {
         for doubt in doubts(&rules, &catalogue) {
             warn_of(report, &doubt, &places);
         }
@@ -174,10 +173,11 @@ fn read_schema(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) {
 
 fn read_exceptions(report: &mut Report<'_>, keys: &mut Keys<'_, '_>) -> Exceptions {
     let Some(mut table) = keys.table(report, "exceptions") else { return Exceptions::default() };
-    let usual = Exceptions::default().longest;
-    let longest = bounded(report, &mut table, "longest", usual, EXCEPTION_BOUNDS);
+    let usual = Exceptions::default();
+    let longest = bounded(report, &mut table, "longest", usual.longest, EXCEPTION_BOUNDS);
+    let review_before = bounded(report, &mut table, "review_before", usual.review_before, REVIEW_BOUNDS);
     table.finish(report);
-    Exceptions { longest }
+    Exceptions { longest, review_before }
 }
 
 fn read_rule(
@@ -264,14 +264,16 @@ fn default_grades(verdict: Verdict) -> Vec<Grade> {
 
 fn read_where(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, known: Option<&Known>) -> Where {
     let Some(mut table) = keys.table(report, "where") else { return Where::default() };
+    let platform = table.words(report, "platform", &Platform::ALL, Platform::as_str);
+    let ownership = table.words(report, "ownership", &Ownership::ALL, Ownership::as_str);
     let (unit, label) = (table.list(report, "unit"), table.list(report, "label"));
     if let Some(known) = known {
         known.warn_of_units(report, &table.name("unit"), &unit);
         known.warn_of_labels(report, &table.name("label"), &label);
     }
     let scope = Where {
-        platform: table.words(report, "platform", &Platform::ALL, Platform::as_str),
-        ownership: table.words(report, "ownership", &Ownership::ALL, Ownership::as_str),
+        platform,
+        ownership,
         unit: unit.into_iter().map(Spanned::into_inner).collect(),
         label: label.into_iter().map(Spanned::into_inner).collect(),
     };
@@ -307,7 +309,7 @@ fn known_apps(
     for app in keys.list::<AppId>(report, key) {
         let id = app.get_ref().as_str();
         if catalogue.app(id).is_none() {
-            let all = catalogue.apps();
+            let all = if report.full() { Vec::new() } else { catalogue.apps() };
             let near = nearest(id, all.iter().map(|app| app.id));
             let hint = near.map_or("`offchannel-agent catalogue list` shows all".to_owned(), |near| {
                 format!("did you mean {near:?}?")
@@ -321,11 +323,13 @@ fn known_apps(
 
 fn known_networks(report: &mut Report<'_>, keys: &mut Keys<'_, '_>, catalogue: &Catalogue) -> Vec<NetworkId> {
     let mut networks = Vec::new();
-    let known = catalogue.networks();
-    for network in keys.list::<NetworkId>(report, "networks") {
+    let named = keys.list::<NetworkId>(report, "networks");
+    // Collected from all apps: only for rules that name any.
+    let known = if named.is_empty() { Vec::new() } else { catalogue.networks() };
+    for network in named {
         let id = network.get_ref().as_str();
         if !known.contains(&id) {
-            let near = nearest(id, known.iter().copied());
+            let near = nearest(id, known.iter().copied().filter(|_| !report.full()));
             let hint = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
             let message = format!("no app in the catalogue talks to {id:?}{hint}");
             report.error(network.span(), keys.name("networks"), message);

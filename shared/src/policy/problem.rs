@@ -40,15 +40,27 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Most errors, and most warnings, that are told of one text. Each is looked up in it, and nobody reads more.
+pub(super) const TOLD_MAX: usize = 200;
+
 /// Everything that is wrong with a policy file, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// How many errors there are, in words.
+    pub fn count(&self) -> String {
+        match self.0.iter().filter(|problem| problem.level == Level::Error).count() {
+            1 => "1 error".to_owned(),
+            errors if errors > TOLD_MAX => format!("more than {TOLD_MAX} errors"),
+            errors => format!("{errors} errors"),
+        }
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors = self.0.iter().filter(|problem| problem.level == Level::Error).count();
-        let noun = if errors == 1 { "error" } else { "errors" };
-        write!(f, "the policy has {errors} {noun}")?;
+        write!(f, "the policy has {}", self.count())?;
         for problem in &self.0 {
             write!(f, "\n  {problem}")?;
         }

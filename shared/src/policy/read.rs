@@ -1,5 +1,6 @@
 //! Walking a TOML document with positions, and collecting every problem instead of the first.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
@@ -7,18 +8,48 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Level, Problem, position};
+use super::problem::{Level, Problem, TOLD_MAX, position};
 use crate::nearest::nearest;
+
+/// Most elements of a list.
+const LIST_MAX: usize = 1_000;
 
 /// Collects problems with their positions in one text.
 pub(super) struct Report<'a> {
     text: &'a str,
     pub(super) problems: Vec<Problem>,
+    /// Errors and warnings, told or not.
+    found: [usize; 2],
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, problems: Vec::new() }
+        Self { text, problems: Vec::new(), found: [0; 2] }
+    }
+
+    /// Whether there is an error.
+    pub(super) fn failed(&self) -> bool {
+        self.found[0] > 0
+    }
+
+    /// Whether more errors are not told: what is said of them need not be found out.
+    pub(super) fn full(&self) -> bool {
+        self.found[0] >= TOLD_MAX
+    }
+
+    /// Everything that is told, in the order of the text, and at the end how much is not.
+    pub(super) fn told(mut self) -> Vec<Problem> {
+        self.problems.sort();
+        let (line, column) = self.problems.last().map_or((1, 1), |last| (last.line, last.column));
+        for (level, found, what) in
+            [(Level::Error, self.found[0], "errors"), (Level::Warning, self.found[1], "warnings")]
+        {
+            if let Some(more @ 1..) = found.checked_sub(TOLD_MAX) {
+                let message = format!("{more} more {what} are not told: put these right first");
+                self.problems.push(Problem { line, column, level, key: String::new(), message });
+            }
+        }
+        self.problems
     }
 
     pub(super) fn error(&mut self, at: Range<usize>, key: impl Into<String>, message: impl Display) {
@@ -30,6 +61,14 @@ impl<'a> Report<'a> {
     }
 
     fn push(&mut self, level: Level, at: Range<usize>, key: String, message: String) {
+        let found = match level {
+            Level::Error => &mut self.found[0],
+            Level::Warning => &mut self.found[1],
+        };
+        *found += 1;
+        if *found > TOLD_MAX {
+            return;
+        }
         let (line, column) = position(self.text, at.start);
         self.problems.push(Problem { line, column, level, key, message });
     }
@@ -153,10 +192,15 @@ impl<'t, 'i> Keys<'t, 'i> {
         if list.is_empty() {
             report.error(value.span(), self.name(key), "the list is empty: leave the key out instead");
         }
+        if list.len() > LIST_MAX {
+            let message = format!("expected at most {LIST_MAX} elements, found {}", list.len());
+            report.error(value.span(), self.name(key), message);
+        }
         let mut texts: Vec<Spanned<String>> = Vec::new();
-        for element in list.iter() {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        for element in list.iter().take(LIST_MAX) {
             match element.get_ref() {
-                DeValue::String(text) if texts.iter().any(|seen| *seen.get_ref() == **text) => {
+                DeValue::String(text) if !seen.insert(text) => {
                     report.error(element.span(), self.name(key), format!("{text:?} is there twice"));
                 }
                 DeValue::String(text) => texts.push(Spanned::new(element.span(), text.to_string())),
@@ -244,6 +288,10 @@ impl<'t, 'i> Keys<'t, 'i> {
         for (name, _) in self.table.iter() {
             let key = name.get_ref().as_ref();
             if !self.known.contains(&key) {
+                if report.full() {
+                    report.error(name.span(), self.name(key), "unknown key");
+                    continue;
+                }
                 let expected = self.known.join(", ");
                 let hint = nearest(key, self.known.iter().copied())
                     .map_or(format!("expected one of {expected}"), |near| format!("did you mean {near:?}?"));

@@ -228,6 +228,10 @@ const fn words(kind: AlertKind) -> (&'static str, &'static str) {
             "Look at what the agent says on the device: apps in these places are not seen.",
         ),
         AlertKind::ClockOff => ("clock that is off", "Have the clock of the device set."),
+        AlertKind::ExceptionEnding => (
+            "exception that is about to end",
+            "Find out whether it is still needed: a new one has to be asked for and approved, else what it accepts counts again.",
+        ),
         AlertKind::UnitSurge => (
             "surge of breaches",
             "Talk to whoever answers for the unit: `offchannel-server ledger list --unit` has the breaches, and its own alert each.",

@@ -91,6 +91,7 @@ async fn list(filter: AlertFilter, format: Format, app: &App, out: &mut dyn Writ
                     match &alert.about {
                         About::Device(_) => or_dash(view.hostname.clone()),
                         About::Unit(unit) => format!("unit {unit}"),
+                        About::Exception(_) => "-".to_owned(),
                     },
                     standing(alert),
                     or_dash(alert.assignee.clone()),
@@ -130,6 +131,7 @@ async fn show(id: &AlertId, format: Format, app: &App, out: &mut dyn Write) -> R
                     writeln!(out, "Device  {device} ({host})")?;
                 }
                 About::Unit(unit) => writeln!(out, "Unit    {unit}")?,
+                About::Exception(id) => writeln!(out, "About   {id}: see `exception show`")?,
             }
             if let Some(rule) = &alert.rule {
                 writeln!(out, "Rule    {rule}")?;

@@ -1,4 +1,4 @@
-//! Alerts: the cases that the security team works on. One for each device, kind, rule and app; and one for each unit.
+//! Alerts: the cases that the security team works on. One for each device, kind, rule and app; one for each unit, and one for each exception.
 //!
 //! An alert opens when a condition holds, resolves when it does not, and reopens by itself when it
 //! holds again; it counts how often. `life` is what the facts and time do to an alert, `acts` what people do.
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
-use offchannel_shared::ids::{AlertId, AppId, DeviceId, RuleId, StepId, UnitId};
+use offchannel_shared::ids::{AlertId, AppId, DeviceId, ExceptionId, RuleId, StepId, UnitId};
 use offchannel_shared::policy::Severity;
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +50,13 @@ pub enum AlertKind {
     ClockOff,
     /// There are many new breaches in a unit.
     UnitSurge,
+    /// An exception is about to end.
+    ExceptionEnding,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ProhibitedApp,
         Self::UnreviewedApp,
         Self::RequiredAppMissing,
@@ -68,6 +70,7 @@ impl AlertKind {
         Self::SourceUnreadable,
         Self::ClockOff,
         Self::UnitSurge,
+        Self::ExceptionEnding,
     ];
 
     /// The name used in lists, webhooks and reports.
@@ -86,10 +89,11 @@ impl AlertKind {
             Self::SourceUnreadable => "source-unreadable",
             Self::ClockOff => "clock-off",
             Self::UnitSurge => "unit-surge",
+            Self::ExceptionEnding => "exception-ending",
         }
     }
 
-    /// Whether it is about an app, and not about the device itself or about a unit.
+    /// Whether it is about an app, and not about the device itself, a unit or an exception.
     pub const fn is_about_app(self) -> bool {
         match self {
             Self::ProhibitedApp | Self::UnreviewedApp | Self::RequiredAppMissing => true,
@@ -102,7 +106,8 @@ impl AlertKind {
             | Self::PolicyRefused
             | Self::SourceUnreadable
             | Self::ClockOff
-            | Self::UnitSurge => false,
+            | Self::UnitSurge
+            | Self::ExceptionEnding => false,
         }
     }
 
@@ -228,6 +233,8 @@ pub enum About {
     Device(DeviceId),
     /// A unit of the organisation.
     Unit(UnitId),
+    /// An exception.
+    Exception(ExceptionId),
 }
 
 impl About {
@@ -235,14 +242,14 @@ impl About {
     pub const fn device(&self) -> Option<&DeviceId> {
         match self {
             Self::Device(id) => Some(id),
-            Self::Unit(_) => None,
+            Self::Unit(_) | Self::Exception(_) => None,
         }
     }
 
     /// The unit, if it is about one as a whole.
     pub const fn unit(&self) -> Option<&UnitId> {
         match self {
-            Self::Device(_) => None,
+            Self::Device(_) | Self::Exception(_) => None,
             Self::Unit(id) => Some(id),
         }
     }

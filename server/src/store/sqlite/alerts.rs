@@ -1,6 +1,6 @@
 //! The tables `alerts` and `alert_events`.
 
-use offchannel_shared::ids::{AlertId, DeviceId, UnitId};
+use offchannel_shared::ids::{AlertId, DeviceId, ExceptionId, UnitId};
 use offchannel_shared::policy::Severity;
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -34,17 +34,19 @@ pub(super) fn of_device(c: &Connection, device: &DeviceId) -> Result<Vec<Alert>,
     Ok(alerts.collect::<Result<_, _>>()?)
 }
 
-/// The alert about a unit.
-pub(super) fn of_unit(c: &Connection, unit: &UnitId) -> Result<Option<Alert>, Failure> {
-    let mut query = c.prepare_cached(&format!("{SELECT} WHERE l.subject = ?1 AND l.kind = ?2"))?;
-    let values = [format!("{UNIT}{unit}"), AlertKind::UnitSurge.as_str().to_owned()];
-    Ok(query.query_row(values, alert).optional()?)
+/// The alert about a subject that is no device.
+pub(super) fn of_subject(c: &Connection, about: &About) -> Result<Option<Alert>, Failure> {
+    let mut query = c.prepare_cached(&format!("{SELECT} WHERE l.subject = ?1 AND l.device_id IS NULL"))?;
+    Ok(query.query_row([subject(about)], alert).optional()?)
 }
 
-/// All alerts about units.
-pub(super) fn of_units(c: &Connection) -> Result<Vec<Alert>, Failure> {
-    // By the key: what begins with the word and comes before what follows it.
-    let sql = format!("{SELECT} WHERE l.subject >= 'unit:' AND l.subject < 'unit;' ORDER BY l.subject");
+/// All alerts about units and exceptions.
+pub(super) fn of_subjects(c: &Connection) -> Result<Vec<Alert>, Failure> {
+    // By the key: what begins with a word and comes before what follows it.
+    let sql = format!(
+        "{SELECT} WHERE (l.subject >= 'exc_' AND l.subject < 'exc`') OR (l.subject >= 'unit:' AND l.subject < 'unit;')
+        ORDER BY l.subject"
+    );
     let mut query = c.prepare_cached(&sql)?;
     let alerts = query.query_map([], alert)?;
     Ok(alerts.collect::<Result<_, _>>()?)
@@ -154,9 +156,21 @@ fn alert(row: &Row<'_>) -> rusqlite::Result<Alert> {
 
 fn about(row: &Row<'_>, index: usize) -> rusqlite::Result<About> {
     let subject: String = row.get(index)?;
-    match subject.strip_prefix(UNIT) {
-        Some(unit) => UnitId::new(unit).map(About::Unit).map_err(|error| broken(index, Type::Text, error)),
-        None => text(row, index).map(About::Device),
+    if let Some(unit) = subject.strip_prefix(UNIT) {
+        return UnitId::new(unit).map(About::Unit).map_err(|error| broken(index, Type::Text, error));
+    }
+    // The ids of devices and exceptions say themselves what they are.
+    match ExceptionId::new(subject) {
+        Ok(exception) => Ok(About::Exception(exception)),
+        Err(_) => text(row, index).map(About::Device),
+    }
+}
+
+fn subject(about: &About) -> String {
+    match about {
+        About::Device(id) => id.to_string(),
+        About::Unit(id) => format!("{UNIT}{id}"),
+        About::Exception(id) => id.to_string(),
     }
 }
 
@@ -197,10 +211,7 @@ pub(super) fn put(c: &Connection, alerts: &[Alert]) -> Result<(), Failure> {
     )?;
     for alert in alerts {
         statement.execute(params![
-            match &alert.about {
-                About::Device(id) => id.to_string(),
-                About::Unit(id) => format!("{UNIT}{id}"),
-            },
+            subject(&alert.about),
             alert.kind.as_str(),
             alert.rule.as_ref().map_or("", |rule| rule.as_str()),
             alert.app.as_ref().map_or("", |app| app.as_str()),

@@ -1,15 +1,16 @@
 //! Decisions: a device's case is loaded, decided about and written, with nothing in between.
 
-use offchannel_shared::ids::{DeviceId, UnitId};
+use offchannel_shared::ids::DeviceId;
 use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::{alerts, deliveries, devices, exceptions, findings, ledger, policies, sightings};
+use crate::domain::alert::About;
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
 use crate::domain::ingest::Refusal;
-use crate::domain::surge::{UnitCase, UnitDecision};
-use crate::store::{Decide, DecideOutcome, DecideUnit};
+use crate::domain::subject::{SubjectCase, SubjectDecision};
+use crate::store::{Decide, DecideOutcome, DecideSubject};
 
 /// What is known of a device.
 pub(super) fn load(c: &Connection, id: &DeviceId) -> Result<Option<Case>, Failure> {
@@ -34,14 +35,14 @@ pub(super) fn decide(c: &Connection, id: &DeviceId, decide: &Decide) -> Result<D
     }
 }
 
-/// Decides about a unit and writes the outcome.
-pub(super) fn decide_unit(
+/// Decides about a subject that is no device, and writes the outcome.
+pub(super) fn decide_subject(
     c: &Connection,
-    unit: UnitId,
-    decide: &DecideUnit,
-) -> Result<Result<Option<UnitDecision>, Refusal>, Failure> {
-    let alert = alerts::of_unit(c, &unit)?;
-    let decision = match decide.0(UnitCase { unit, alert }) {
+    about: About,
+    decide: &DecideSubject,
+) -> Result<Result<Option<SubjectDecision>, Refusal>, Failure> {
+    let alert = alerts::of_subject(c, &about)?;
+    let decision = match decide.0(SubjectCase { about, alert }) {
         Err(refusal) => return Ok(Err(refusal)),
         Ok(None) => return Ok(Ok(None)),
         Ok(Some(decision)) => decision,

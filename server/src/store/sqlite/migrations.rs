@@ -22,7 +22,7 @@ const STEPS: [Step; 11] = [
     Step { name: "exceptions", sql: include_str!("../../../migrations/sqlite/0008_exceptions.sql") },
     Step { name: "ledger", sql: include_str!("../../../migrations/sqlite/0009_ledger.sql") },
     Step { name: "digests", sql: include_str!("../../../migrations/sqlite/0010_digests.sql") },
-    Step { name: "unit_alerts", sql: include_str!("../../../migrations/sqlite/0011_unit_alerts.sql") },
+    Step { name: "alert_subjects", sql: include_str!("../../../migrations/sqlite/0011_alert_subjects.sql") },
 ];
 
 /// The newest version.

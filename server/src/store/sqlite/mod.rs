@@ -35,24 +35,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use offchannel_shared::exception_code::ExceptionCode;
-use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId, UnitId};
+use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId, DeviceId};
 use rusqlite::Connection;
 
 use self::announce::Announcements;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    AlertFilter, AlertRecord, AlertStore, Decide, DecideOutcome, DecideUnit, DeliveryFilter, DeliveryStore,
-    DeviceStore, DeviceSummary, Enrolled, History, RecordedEvent, Seen, Store, StoreError,
+    AlertFilter, AlertRecord, AlertStore, Decide, DecideOutcome, DecideSubject, DeliveryFilter,
+    DeliveryStore, DeviceStore, DeviceSummary, Enrolled, History, RecordedEvent, Seen, Store, StoreError,
 };
-use crate::domain::alert::{Alert, AlertEvent};
+use crate::domain::alert::{About, Alert, AlertEvent};
 use crate::domain::case::Case;
 use crate::domain::delivery::Delivery;
 use crate::domain::device::Device;
 use crate::domain::digest::CHANGES_MAX;
 use crate::domain::finding::Finding;
 use crate::domain::ingest::Refusal;
-use crate::domain::surge::UnitDecision;
+use crate::domain::subject::SubjectDecision;
 use crate::domain::token::Presented;
 
 pub use open::{OpenError, OpenOptions};
@@ -199,17 +199,17 @@ impl AlertStore for SqliteStore {
         self.readers.read("read an alert", move |c| alerts::load(c, &id)).await
     }
 
-    async fn unit_alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        self.readers.read("read the alerts about units", alerts::of_units).await
+    async fn subject_alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.readers.read("read the alerts about no device", alerts::of_subjects).await
     }
 
-    async fn decide_unit(
+    async fn decide_subject(
         &self,
-        unit: &UnitId,
-        decide: DecideUnit,
-    ) -> Result<Result<Option<UnitDecision>, Refusal>, StoreError> {
-        let unit = unit.clone();
-        self.writer.write("write a decision", move |c| decide::decide_unit(c, unit, &decide)).await
+        about: &About,
+        decide: DecideSubject,
+    ) -> Result<Result<Option<SubjectDecision>, Refusal>, StoreError> {
+        let about = about.clone();
+        self.writer.write("write a decision", move |c| decide::decide_subject(c, about, &decide)).await
     }
 
     async fn events(&self, after: u64, limit: u32) -> Result<Vec<RecordedEvent>, StoreError> {

@@ -1,5 +1,5 @@
--- Alerts about units, beside those about devices. What an alert is about is part of its key: `subject` is the device's id, or
--- `unit:` and the unit's. Keys that refer to the table are not enforced while it is rebuilt, and checked afterwards.
+-- Alerts about units and exceptions, beside those about devices. What an alert is about is part of its key: `subject` is the id of
+-- the device or the exception, or `unit:` and the unit's. Keys that refer to the table are not enforced while it is rebuilt, and checked afterwards.
 CREATE TABLE alerts_rebuilt (
     subject        TEXT    NOT NULL,
     device_id      TEXT    REFERENCES devices (id),
@@ -21,7 +21,7 @@ CREATE TABLE alerts_rebuilt (
     active_since   INTEGER NOT NULL,
     escalated      TEXT    NOT NULL,
     PRIMARY KEY (subject, kind, rule, app),
-    CHECK (subject = device_id OR (device_id IS NULL AND substr(subject, 1, 5) = 'unit:'))
+    CHECK (subject = device_id OR (device_id IS NULL AND (subject LIKE 'unit:%' OR subject LIKE 'exc\_%' ESCAPE '\')))
 ) STRICT, WITHOUT ROWID;
 INSERT INTO alerts_rebuilt
 SELECT device_id, device_id, kind, rule, app, id, severity, state, snoozed_until, opened_at, changed_at, cause, reopened, holds,
