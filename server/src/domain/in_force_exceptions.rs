@@ -3,11 +3,11 @@
 //! What was accepted once is kept for ever, so there are more of them every year, while a device has few: its own are
 //! found by what they are for, and not by looking at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use offchannel_shared::device::Placement;
-use offchannel_shared::ids::{DeviceId, UnitId};
+use offchannel_shared::ids::{DeviceId, ExceptionId, UnitId};
 use offchannel_shared::label::Label;
 use offchannel_shared::policy::Exception;
 use offchannel_shared::wire::{ACCEPTED_MAX, Accepted};
@@ -66,12 +66,21 @@ impl InForceExceptions {
 
     /// How many accept something at an instant.
     pub fn count(&self, now: Timestamp) -> usize {
+        self.all().filter(|exception| exception.start <= now && now < exception.end).count()
+    }
+
+    /// Those that are not over, and will be by an instant.
+    pub fn ending(&self, now: Timestamp, by: Timestamp) -> BTreeSet<ExceptionId> {
+        let ending = self.all().filter(|exception| now < exception.end && exception.end <= by);
+        ending.map(|exception| exception.id.clone()).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Exception> {
         let devices = self.devices.values().flatten();
-        let all = devices
+        devices
             .chain(self.units.values().flatten())
             .chain(self.people.values().flatten())
-            .chain(self.labels.values().flatten());
-        all.filter(|exception| exception.start <= now && now < exception.end).count()
+            .chain(self.labels.values().flatten())
     }
 
     /// Those that matter for a device, in no order.

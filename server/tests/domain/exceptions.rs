@@ -231,6 +231,10 @@ proptest! {
         naive.sort();
         prop_assert_eq!(told, naive);
 
+        let ending = in_force.ending(at(now), at(now + 9));
+        let naive = all.iter().filter(|(_, one)| at(now) < one.end && one.end <= at(now + 9));
+        prop_assert_eq!(ending, naive.map(|(_, one)| one.id.clone()).collect());
+
         let active = |one: &policy::Exception| one.start <= at(now) && at(now) < one.end;
         prop_assert_eq!(in_force.count(at(now)), all.iter().filter(|(_, one)| active(one)).count());
     }
