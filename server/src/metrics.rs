@@ -168,6 +168,12 @@ impl Metrics {
             ("alerts_opened_total", "counter", "Alerts opened or reopened.", stats.alerts_opened),
             ("alerts_resolved_total", "counter", "Alerts resolved.", stats.alerts_resolved),
             ("devices_cached", "gauge", "Devices held in memory now.", stats.devices_cached),
+            (
+                "exceptions_in_force",
+                "gauge",
+                "Exceptions that accept something now.",
+                stats.exceptions_in_force,
+            ),
         ] {
             let name = format!("offchannel_{name}");
             text.family(&name, kind, help);

@@ -286,6 +286,17 @@ fn what_would_change_is_what_changes() {
                 totals.devices,
                 counted.iter().sum::<u64>() + totals.other_findings + totals.unchanged
             );
+            for (rule, app, sums) in &told.rules {
+                let key = (rule.to_string(), app.to_string());
+                let count = |becomes: fn(Option<&&str>) -> bool| {
+                    let changed = before.keys().filter(|id| before[*id].get(&key) != after[*id].get(&key));
+                    changed.filter(|id| becomes(after[*id].get(&key))).count() as u64
+                };
+                assert_eq!(sums.newly_a_breach, count(|word| word == Some(&"breach")), "{rule} {app}");
+                assert_eq!(sums.newly_accepted, count(|word| word == Some(&"exempt")), "{rule} {app}");
+                assert_eq!(sums.gone, count(|word| word.is_none()), "{rule} {app}");
+                assert_eq!(sums.devices, count(|_| true), "{rule} {app}");
+            }
             let silent = machines.iter().filter(|machine| !machine.reports).count() as u64;
             assert_eq!(told.not_reported, silent);
         });

@@ -27,7 +27,12 @@ fn a_finding_is_accepted_for_a_time_by_two_people_and_counts_again_when_that_is_
     assert_eq!(resolved.data["alert"]["cause"], "exception", "{:#}", resolved.data);
     assert_eq!(site.only_device()["device"]["status"], "exempt");
     let shown = site.run(&["device", "show", &id]).stdout;
-    assert!(shown.contains("accepted by an exception"), "{shown}");
+    assert!(shown.contains(&format!("accepted by exception {exception}")), "{shown}");
+    // In every count: no list looks as if nothing were there.
+    let listed = &site.devices()[0];
+    assert_eq!((&listed["findings"], &listed["accepted"]), (&1.into(), &1.into()), "{listed:#}");
+    let list = site.run(&["device", "list"]).stdout;
+    assert!(list.contains("1 (1 accepted)") && list.ends_with("1 device: 1 exempt.\n"), "{list}");
 
     site.receiver.wait_for("alert.reopened", "telegram");
     assert_eq!(site.only_device()["device"]["status"], "breach");
@@ -48,6 +53,16 @@ fn an_exception_is_refused_that_is_longer_than_the_policy_allows_or_names_what_t
     assert!(rule.failure().contains("no rule no-such-rule"), "{rule:#?}");
     let device = ask(&["--device", "dev_00000000000000000000000000", "--app", "telegram", "--for", "1d"]);
     assert!(device.failure().contains("there is no device"), "{device:#?}");
+    let doubtful = ask(&["--person", "4711", "--app", "telegran", "--for", "1d"]).stdout;
+    for warning in [
+        "Warning: the catalogue has no app \"telegran\"; did you mean \"telegram\"?\n",
+        "Warning: person 4711 has no device now\n",
+    ] {
+        assert!(doubtful.contains(warning), "{doubtful}");
+    }
+    let doubtful =
+        site.json(&["exception", "list"])["exceptions"][0]["id"].as_str().expect("an id").to_owned();
+    site.json(&["exception", "refuse", &doubtful, "--by", "grace", "--note", "a typing error"]);
     let unit = ask(&["--unit", "nowhere", "--app", "telegram", "--for", "1d"]);
     assert!(unit.failure().contains("there is no unit nowhere"), "{unit:#?}");
     let two = ask(&["--unit", "sales", "--person", "4711", "--app", "telegram", "--for", "1d"]);

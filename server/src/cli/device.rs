@@ -1,13 +1,14 @@
 //! `device list`, `device show`, `device retire`; the commands that place devices are in `placement`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::Subcommand;
 use offchannel_shared::ids::{DeviceId, UnitId};
 use serde::Serialize;
 
-use super::output::{Format, Table, instant, json};
-use super::view::{DeviceJson, DeviceReportJson, SCHEMA};
+use super::output::{Format, Table, counted, instant, json};
+use super::view::{DeviceJson, DeviceReportJson, SCHEMA, status_word};
 use super::{CliError, EXIT_OK, placement, text};
 use crate::app::App;
 use crate::service::DeviceView;
@@ -129,20 +130,38 @@ async fn list(
                 Table::new(&["id", "host", "platform", "status", "findings", "last seen", "unit"]);
             for view in &devices {
                 let device = &view.device;
-                let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };
                 let unit = device.placement.units.first().map_or_else(|| "-".to_owned(), ToString::to_string);
                 table.row([
                     device.id.to_string(),
                     device.facts.hostname.clone(),
                     device.facts.platform.to_string(),
-                    status.to_owned(),
-                    view.findings.len().to_string(),
+                    status_word(view).to_owned(),
+                    findings(view),
                     instant(device.last_seen),
                     unit,
                 ]);
             }
             table.print(out, 0)?;
+            writeln!(out, "{}", totals(&devices))?;
         }
     }
     Ok(())
+}
+
+/// How many findings a device has, and how many of them are accepted.
+fn findings(view: &DeviceView) -> String {
+    match view.accepted() {
+        0 => view.findings.len().to_string(),
+        accepted => format!("{} ({accepted} accepted)", view.findings.len()),
+    }
+}
+
+/// How many devices were listed, and how they stand: what is accepted is told from what is in order.
+fn totals(devices: &[DeviceView]) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for view in devices {
+        *counts.entry(status_word(view)).or_default() += 1;
+    }
+    let counts: Vec<String> = counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    format!("{}: {}.", counted(devices.len(), "device"), counts.join(", "))
 }

@@ -221,6 +221,7 @@ pub(super) async fn run(command: ExceptionCommand, app: &App, out: &mut dyn Writ
 
 async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<(), CliError> {
     let start = args.from.unwrap_or_else(|| app.service.now());
+    let by_code = args.covers.code.is_some();
     let (covers, rule, accepted) = match args.covers.code {
         Some(code) => {
             let finding = app.service.finding_of_code(code).await?;
@@ -235,11 +236,24 @@ async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<()
     let end = args.until.unwrap_or_else(|| args.span.unwrap_or_default().after(start));
     let request = Request { covers, rule, app: accepted, reason: args.reason, start, end };
     let view = app.service.request_exception(request, &args.by).await?;
+    let request = &view.exception.request;
+    let devices = app.service.covered_devices(&request.covers).await?;
+    // What is found somewhere is no mistake.
+    let warnings = if by_code { Vec::new() } else { app.service.doubts_of(request).await? };
     match args.format {
-        Format::Json => one(out, &view)?,
+        Format::Json => {
+            #[derive(Serialize)]
+            struct Asked<'a> {
+                schema: u32,
+                exception: ExceptionJson<'a>,
+                /// How many it is for now.
+                devices: u64,
+                warnings: Vec<String>,
+            }
+            json(out, &Asked { schema: SCHEMA, exception: (&view).into(), devices, warnings })?;
+        }
         Format::Table => {
-            let Request { covers, rule, app: accepted, .. } = &view.exception.request;
-            let devices = app.service.covered_devices(covers).await?;
+            let Request { covers, rule, app: accepted, .. } = request;
             let count = counted(usize::try_from(devices).unwrap_or(usize::MAX), "device");
             writeln!(out, "Exception {} is asked for:", view.exception.id)?;
             writeln!(out, "  for   {}, {count} now", printable(&covers.to_string()))?;
@@ -248,6 +262,9 @@ async fn request(args: RequestArgs, app: &App, out: &mut dyn Write) -> Result<()
             }
             if let Some(rule) = rule {
                 writeln!(out, "  rule  {rule}")?;
+            }
+            for warning in warnings {
+                writeln!(out, "Warning: {}", printable(&warning))?;
             }
             writeln!(out, "Somebody else approves it with")?;
             writeln!(out, "  offchannel-server exception approve {} --by NAME", view.exception.id)?;

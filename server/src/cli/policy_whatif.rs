@@ -165,13 +165,14 @@ fn print(what_if: &WhatIf, limit: usize, app: &App, out: &mut dyn Write) -> Resu
         units.row(std::iter::once(unit.to_string()).chain(counts.map(|count| count.to_string())));
     }
     section(out, "Units", &units, what_if.units.len())?;
-    let mut rules = Table::new(&["rule", "app", "devices", "newly a breach", "gone"]);
+    let mut rules = Table::new(&["rule", "app", "devices", "newly a breach", "newly accepted", "gone"]);
     for (rule, app, totals) in what_if.rules.iter().take(limit) {
         rules.row([
             rule.to_string(),
             app_name(&catalogue, app.as_str()),
             totals.devices.to_string(),
             totals.newly_a_breach.to_string(),
+            totals.newly_accepted.to_string(),
             totals.gone.to_string(),
         ]);
     }

@@ -10,6 +10,7 @@ use offchannel_shared::label::Label;
 
 use super::output::{Table, counted, instant, printable};
 use super::unit::owner_of;
+use super::view::status_word;
 use crate::domain::device::Status;
 use crate::domain::finding::{Finding, FindingKind};
 use crate::domain::placement::PlacedBy;
@@ -28,9 +29,8 @@ pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io:
     let known: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
     writeln!(out, "Device   {name} ({})", known.join(", "))?;
     writeln!(out, "Id       {}", device.id)?;
-    let status = if device.retired_at.is_some() { "retired" } else { view.status.as_str() };
     writeln!(out, "Key      {}, since {}", device.public_key.id(), instant(device.key_since()))?;
-    writeln!(out, "Status   {status} as of {}", instant(view.as_of))?;
+    writeln!(out, "Status   {} as of {}", status_word(view), instant(view.as_of))?;
     placement(out, view)?;
     writeln!(out, "Policy   {:?}, version {}", printable(&in_force.policy.name), in_force.version)?;
     if let Some(at) = device.retired_at {
@@ -152,8 +152,8 @@ fn findings(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::R
             let apps = rule.filter(|_| missing).map_or(app, |rule| &rule.apps);
             let names: Vec<String> =
                 apps.iter().map(|app| app_name(&in_force.catalogue, app.as_str())).collect();
-            let when = if finding.exception.is_some() {
-                " (accepted by an exception)".to_owned()
+            let when = if let Some(exception) = &finding.exception {
+                format!(" (accepted by exception {exception})")
             } else if finding.breach_at > view.as_of {
                 format!(" (counts from {})", instant(finding.breach_at))
             } else {

@@ -45,6 +45,10 @@ pub struct DeviceJson<'a> {
     labels: &'a BTreeSet<Label>,
     person: Option<&'a str>,
     status: &'static str,
+    /// How many findings it has.
+    findings: usize,
+    /// How many of them are accepted by exceptions.
+    accepted: usize,
     as_of: Timestamp,
     agent_version: &'a str,
     policy_version: u64,
@@ -56,6 +60,11 @@ pub struct DeviceJson<'a> {
     reported_at: Option<Timestamp>,
     retired_at: Option<Timestamp>,
     revision: u64,
+}
+
+/// How a device stands; how a retired one stood is of no use.
+pub fn status_word(view: &DeviceView) -> &'static str {
+    if view.device.retired_at.is_some() { "retired" } else { view.status.as_str() }
 }
 
 impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
@@ -74,8 +83,9 @@ impl<'a> From<&'a DeviceView> for DeviceJson<'a> {
             owner: view.units.iter().find_map(OwnerJson::of),
             labels: &device.placement.labels,
             person: device.person.as_ref().map(PersonRef::as_str),
-            // As `device list` and `device show` say it: how a retired device stood is of no use.
-            status: if device.retired_at.is_some() { "retired" } else { view.status.as_str() },
+            status: status_word(view),
+            findings: view.findings.len(),
+            accepted: view.accepted(),
             as_of: view.as_of,
             agent_version: &device.agent_version,
             policy_version: device.policy_version,

@@ -6,16 +6,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use offchannel_shared::device::Placement;
 use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
 use offchannel_shared::label::Label;
 use offchannel_shared::policy;
 use offchannel_shared::span::Span;
-use offchannel_shared::wire::{ACCEPTED_MAX, Accepted};
 use serde::{Deserialize, Serialize};
 
 use super::alert::check_name;
-use super::device::Device;
 use super::name::same_person;
 use super::placement::PersonRef;
 
@@ -34,35 +31,6 @@ pub enum Covers {
     Person(PersonRef),
     /// All devices with a label.
     Label(Label),
-}
-
-/// What of a device decides which exceptions are its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Holder<'a> {
-    /// Its id.
-    pub id: &'a DeviceId,
-    /// What the organisation says of it.
-    pub placement: &'a Placement,
-    /// Who uses it.
-    pub person: Option<&'a PersonRef>,
-}
-
-impl<'a> From<&'a Device> for Holder<'a> {
-    fn from(device: &'a Device) -> Self {
-        Self { id: &device.id, placement: &device.placement, person: device.person.as_ref() }
-    }
-}
-
-impl Covers {
-    /// Whether a device is among those meant.
-    pub fn includes(&self, device: Holder<'_>) -> bool {
-        match self {
-            Self::Device(id) => id == device.id,
-            Self::Unit(id) => device.placement.units.contains(id),
-            Self::Person(person) => device.person == Some(person),
-            Self::Label(label) => device.placement.labels.contains(label),
-        }
-    }
 }
 
 impl fmt::Display for Covers {
@@ -388,40 +356,4 @@ fn said(text: &str) -> Result<String, ExceptionError> {
     let text = text.trim();
     let fits = (1..=REASON_MAX).contains(&text.chars().count());
     if fits { Ok(text.to_owned()) } else { Err(ExceptionError::Reason) }
-}
-
-/// The exceptions that devices are judged with: all that accept something at some time, as of a place in the history.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct InForceExceptions {
-    /// The newest entry of the history that is taken in; 0 for none.
-    pub version: u64,
-    /// What is accepted, and for whom.
-    pub all: Vec<(Covers, policy::Exception)>,
-}
-
-impl InForceExceptions {
-    /// Those that matter for a device.
-    pub fn of(&self, device: &Device) -> Vec<policy::Exception> {
-        self.held_by(device.into()).cloned().collect()
-    }
-
-    fn held_by<'s>(&'s self, device: Holder<'s>) -> impl Iterator<Item = &'s policy::Exception> {
-        self.all.iter().filter(move |(covers, _)| covers.includes(device)).map(|(_, exception)| exception)
-    }
-
-    /// What a device is told of: what is accepted on it now or later, by id; if that is too much, what ends last.
-    pub fn told_to(&self, device: Holder<'_>, now: Timestamp) -> Vec<Accepted> {
-        let mut own: Vec<&policy::Exception> = self.held_by(device).filter(|own| own.end > now).collect();
-        own.sort_by_key(|own| std::cmp::Reverse((own.end, &own.id)));
-        own.truncate(ACCEPTED_MAX);
-        own.sort_by_key(|own| &own.id);
-        let told = |own: &policy::Exception| Accepted {
-            id: own.id.clone(),
-            rule: own.rule.clone(),
-            app: own.app.clone(),
-            start: own.start,
-            end: own.end,
-        };
-        own.into_iter().map(told).collect()
-    }
 }

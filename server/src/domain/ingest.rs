@@ -17,7 +17,7 @@ use offchannel_shared::wire::{
 use super::alert::{Act, ActError, AlertKind, Cause};
 use super::case::{Case, Decision, NewIds, SightingChange};
 use super::device::{Goodbye, LastReport, PAST_EPOCHS};
-use super::exception::InForceExceptions;
+use super::in_force_exceptions::InForceExceptions;
 use super::ledger::Breach;
 use super::published::InForce;
 use super::reconcile::Reconciler;

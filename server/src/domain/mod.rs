@@ -9,6 +9,7 @@ pub mod device_import;
 pub mod digest;
 pub mod exception;
 pub mod finding;
+pub mod in_force_exceptions;
 pub mod ingest;
 pub mod ledger;
 pub mod name;

@@ -241,6 +241,8 @@ pub struct RuleTotals {
     pub devices: u64,
     /// Of these, on how many it would newly be a breach.
     pub newly_a_breach: u64,
+    /// Of these, on how many it would newly be accepted by an exception.
+    pub newly_accepted: u64,
     /// Of these, on how many there would be no finding any more.
     pub gone: u64,
 }
@@ -279,6 +281,7 @@ impl Tally {
             let totals = self.rules.entry((change.rule.clone(), change.app.clone())).or_default();
             totals.devices += 1;
             totals.newly_a_breach += u64::from(change.after == Some(Weight::Breach));
+            totals.newly_accepted += u64::from(change.after == Some(Weight::Exempt));
             totals.gone += u64::from(change.after.is_none());
         }
         if effect.outcome != Outcome::Unchanged {
@@ -298,6 +301,7 @@ impl Tally {
             let totals = self.rules.entry(key).or_default();
             totals.devices += more.devices;
             totals.newly_a_breach += more.newly_a_breach;
+            totals.newly_accepted += more.newly_accepted;
             totals.gone += more.gone;
         }
         self.effects.extend(other.effects);

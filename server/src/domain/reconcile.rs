@@ -243,7 +243,7 @@ impl<'a> Reconciler<'a> {
         let alerts = self.alerts.into_values().filter(|a| touched.contains(&a.id)).collect();
         Decision {
             policy_version: self.context.in_force.version,
-            exceptions_version: self.context.exceptions.version,
+            exceptions_version: self.context.exceptions.version(),
             device: self.device,
             findings,
             alerts,

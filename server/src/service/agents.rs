@@ -17,7 +17,7 @@ use super::stats::count;
 use super::{Service, ServiceError};
 use crate::domain::case::{Case, Decision};
 use crate::domain::device::Device;
-use crate::domain::exception::InForceExceptions;
+use crate::domain::in_force_exceptions::InForceExceptions;
 use crate::domain::ingest::{self, Context, Refusal};
 use crate::domain::published::InForce;
 use crate::domain::rotation::{self, ReplacedKeyUse};
@@ -143,8 +143,6 @@ impl Service {
         }
         count(&self.0.stats.check_ins);
         let on_record = known.on_record.as_ref().map(|(epoch, revision, digest)| (epoch, *revision, digest));
-        let told = known.accepted(device, &self.exceptions_in_force(), now);
-        let news = told.as_ref().and_then(|told| told.digest.as_ref()) != request.accepted.as_ref();
         let offered = request.digest.as_ref().map(|digest| (&request.epoch, request.revision, digest));
         Ok(CheckInResponse {
             schema: SCHEMA,
@@ -156,7 +154,7 @@ impl Service {
                 request.policy_expires_at,
                 now,
             )?,
-            accepted: news.then(|| told.map_or_else(Vec::new, |told| told.list.clone())),
+            accepted: known.news(device, &self.exceptions_in_force(), request.accepted.as_ref(), now),
             report_wanted: on_record != offered,
             server_time: now,
         })

@@ -12,7 +12,7 @@ use offchannel_shared::wire::Accepted;
 
 use crate::domain::alert::AlertKind;
 use crate::domain::case::Case;
-use crate::domain::exception::{Holder, InForceExceptions};
+use crate::domain::in_force_exceptions::{Holder, InForceExceptions};
 use crate::domain::placement::PersonRef;
 use crate::store::Seen;
 
@@ -45,19 +45,21 @@ pub(super) struct Known {
     accepted: Mutex<AcceptedOf>,
 }
 
-/// What is accepted on a device, as of a place in the history of exceptions.
+/// What is accepted on a device, as of a place in the history of exceptions. Not the list: every device of a unit may have
+/// a hundred exceptions, and they are sent once.
 #[derive(Debug, Default)]
 struct AcceptedOf {
     version: u64,
     /// None if that is nothing, as on nearly all devices.
-    told: Option<Arc<ToldAccepted>>,
+    told: Option<Box<Told>>,
 }
 
 /// What a device is told of.
 #[derive(Debug)]
-pub(super) struct ToldAccepted {
-    pub(super) list: Vec<Accepted>,
-    pub(super) digest: Option<Digest>,
+struct Told {
+    digest: Digest,
+    /// What had ended then is not in it.
+    as_of: Timestamp,
 }
 
 impl Known {
@@ -81,23 +83,26 @@ impl Known {
         }
     }
 
-    /// What the device is told to be accepted on it; none if that is nothing. It is looked for once for every place in the
-    /// history of exceptions; that one has ended meanwhile, the device sees itself.
-    pub(super) fn accepted(
+    /// What the device is told to be accepted on it, if that is not what it `knows`. It is looked for once for every place
+    /// in the history of exceptions; that one has ended meanwhile, the device sees itself.
+    pub(super) fn news(
         &self,
         id: &DeviceId,
         in_force: &InForceExceptions,
+        knows: Option<&Digest>,
         now: Timestamp,
-    ) -> Option<Arc<ToldAccepted>> {
+    ) -> Option<Vec<Accepted>> {
+        let holder = Holder { id, placement: &self.placement, person: self.person.as_ref() };
         let mut known = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.version != in_force.version {
-            let holder = Holder { id, placement: &self.placement, person: self.person.as_ref() };
-            let list = in_force.told_to(holder, now);
-            let digest = Digest::of_accepted(&list);
-            let told = (!list.is_empty()).then(|| Arc::new(ToldAccepted { list, digest }));
-            *known = AcceptedOf { version: in_force.version, told };
+        if known.version != in_force.version() {
+            let digest = Digest::of_accepted(&in_force.told_to(holder, now));
+            let told = digest.map(|digest| Box::new(Told { digest, as_of: now }));
+            *known = AcceptedOf { version: in_force.version(), told };
         }
-        known.told.clone()
+        let told = known.told.as_ref();
+        // By the same instant as the digest, or the device would never know what it is to know.
+        let list = || told.map_or_else(Vec::new, |told| in_force.told_to(holder, told.as_of));
+        (told.map(|told| &told.digest) != knows).then(list)
     }
 }
 
@@ -215,5 +220,79 @@ impl SeenDevices {
         for one in seen {
             all.entry(one.device.clone()).or_insert(one);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use offchannel_shared::ids::ExceptionId;
+    use offchannel_shared::policy::Exception;
+    use offchannel_shared::signing::SigningKey;
+
+    use super::*;
+    use crate::domain::exception::Covers;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    fn known() -> Known {
+        Known {
+            key: DeviceKey {
+                public_key: SigningKey::from_seed(&[1; 32]).unwrap().public().clone(),
+                since: at(0),
+                replaced: None,
+                retired_at: None,
+            },
+            placement: Placement::default(),
+            placed_at: None,
+            on_record: None,
+            missed: false,
+            cloned: false,
+            person: None,
+            accepted: Mutex::default(),
+        }
+    }
+
+    #[test]
+    fn a_device_is_told_once_what_is_accepted_whatever_ends_meanwhile_and_whenever_it_asks() {
+        let (device, known) = (DeviceId::from_random([1; 16]), known());
+        let accepted = |number: u8, start: i64, end: i64| {
+            let exception = Exception {
+                id: ExceptionId::from_random([number; 16]),
+                rule: None,
+                app: None,
+                start: at(start),
+                end: at(end),
+            };
+            (Covers::Device(device.clone()), exception)
+        };
+        let none = InForceExceptions::default();
+        assert_eq!(
+            known.news(&device, &none, None, at(0)),
+            None,
+            "there is nothing, and it knows of nothing"
+        );
+        let two = InForceExceptions::new(2, [accepted(1, 0, 10), accepted(2, 0, 20)]);
+        let first = known.news(&device, &two, None, at(5)).unwrap();
+        assert_eq!(first.len(), 2);
+        // The answer was lost, and asked for again when one of them had ended.
+        let again = known.news(&device, &two, None, at(15)).unwrap();
+        assert_eq!(again, first);
+        let digest = Digest::of_accepted(&again);
+        assert_eq!(known.news(&device, &two, digest.as_ref(), at(16)), None, "or it would be told for ever");
+        // A request that is answered late, by what was in force before, spoils nothing.
+        assert_eq!(known.news(&device, &none, digest.as_ref(), at(16)), Some(Vec::new()));
+        let late = known.news(&device, &two, None, at(17)).unwrap();
+        assert_eq!(late.len(), 1);
+        let over = InForceExceptions::new(3, [accepted(2, 0, 18)]);
+        assert_eq!(known.news(&device, &over, Digest::of_accepted(&late).as_ref(), at(18)), Some(Vec::new()));
+        assert_eq!(known.news(&device, &over, None, at(19)), None);
+    }
+
+    #[test]
+    fn what_is_accepted_takes_little_memory_however_much_it_is() {
+        assert!(size_of::<Mutex<AcceptedOf>>() <= 24);
+        assert!(size_of::<Told>() <= 48);
     }
 }

@@ -29,6 +29,13 @@ pub struct DeviceView {
     pub as_of: Timestamp,
 }
 
+impl DeviceView {
+    /// How many of its findings are accepted by exceptions.
+    pub fn accepted(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.exception.is_some()).count()
+    }
+}
+
 impl Service {
     /// Devices sorted by id, after `after`, at most `limit`.
     ///

@@ -5,10 +5,13 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 use offchannel_shared::exception_code::ExceptionCode;
 use offchannel_shared::ids::ExceptionId;
+use offchannel_shared::label::Label;
+use offchannel_shared::nearest::nearest;
 
 use super::{Service, ServiceError};
-use crate::domain::exception::{Covers, Exception, ExceptionEvent, InForceExceptions, Request, Standing};
+use crate::domain::exception::{Covers, Exception, ExceptionEvent, Request, Standing};
 use crate::domain::finding::Finding;
+use crate::domain::in_force_exceptions::InForceExceptions;
 use crate::random;
 use crate::store::{ChangeException, StoreError};
 
@@ -64,6 +67,37 @@ impl Service {
         let (exception, event) = Exception::requested(random::id()?, request, by, longest, self.now())?;
         self.0.store.create_exception(exception.clone(), event).await?;
         Ok(self.exception_view(exception))
+    }
+
+    /// What of a request is probably a mistake, though it may be right one day: an app that the catalogue does not have, and
+    /// people and labels that no device has.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`].
+    pub async fn doubts_of(&self, request: &Request) -> Result<Vec<String>, ServiceError> {
+        let in_force = self.in_force()?;
+        let mut doubts = Vec::new();
+        let meant =
+            |near: Option<&str>| near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        if let Some(app) = &request.app
+            && in_force.catalogue.app(app.as_str()).is_none()
+        {
+            let all = in_force.catalogue.apps();
+            let near = meant(nearest(app.as_str(), all.iter().map(|app| app.id)));
+            doubts.push(format!("the catalogue has no app {:?}{near}", app.as_str()));
+        }
+        if self.covered_devices(&request.covers).await? == 0 {
+            let near = match &request.covers {
+                Covers::Label(label) => {
+                    let labels = self.0.store.labels().await?;
+                    let others = labels.iter().filter(|other| *other != label);
+                    meant(nearest(label.as_str(), others.map(Label::as_str)))
+                }
+                Covers::Device(_) | Covers::Unit(_) | Covers::Person(_) => String::new(),
+            };
+            doubts.push(format!("{} has no device now{near}", request.covers));
+        }
+        Ok(doubts)
     }
 
     /// The finding that a device's user gives the code of.
@@ -144,9 +178,15 @@ impl Service {
         Arc::clone(&self.0.exceptions.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Takes in what is newer than what is held; nearly always that is nothing.
     pub(super) async fn load_exceptions(&self) -> Result<(), ServiceError> {
-        let read = Arc::new(self.0.store.exceptions_in_force().await?);
-        *self.0.exceptions.write().unwrap_or_else(PoisonError::into_inner) = read;
+        let known = self.exceptions_in_force().version();
+        let Some(read) = self.0.store.exceptions_in_force(known).await? else { return Ok(()) };
+        let mut held = self.0.exceptions.write().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have read later, and written before.
+        if held.version() < read.version() {
+            *held = Arc::new(read);
+        }
         Ok(())
     }
 

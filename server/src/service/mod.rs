@@ -45,7 +45,8 @@ pub use units::{UnitEdit, UnitsImported};
 
 use crate::clock::Clock;
 use crate::domain::api_token::ApiTokenError;
-use crate::domain::exception::{ExceptionError, InForceExceptions};
+use crate::domain::exception::ExceptionError;
+use crate::domain::in_force_exceptions::InForceExceptions;
 use crate::domain::ingest::Refusal;
 use crate::domain::ledger::RulingError;
 use crate::domain::policy_draft::ApprovalError;
@@ -217,7 +218,7 @@ impl Service {
 
     /// Counters since the start.
     pub fn stats(&self) -> ServiceStats {
-        self.0.stats.read(self.0.devices.len())
+        self.0.stats.read(self.0.devices.len(), self.exceptions_in_force().count(self.now()))
     }
 
     fn nudge(&self) {

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::{Service, ServiceError};
 use crate::domain::case::Case;
-use crate::domain::exception::InForceExceptions;
+use crate::domain::in_force_exceptions::InForceExceptions;
 use crate::domain::ingest::Context;
 use crate::domain::policy_whatif::{Effect, RuleTotals, Tally, Totals, effect};
 use crate::domain::published::InForce;

@@ -26,6 +26,8 @@ pub struct ServiceStats {
     pub alerts_resolved: u64,
     /// Devices held in memory at this moment.
     pub devices_cached: u64,
+    /// Exceptions that accept something at this moment.
+    pub exceptions_in_force: u64,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +68,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn read(&self, devices_cached: usize) -> ServiceStats {
+    pub(super) fn read(&self, devices_cached: usize, exceptions_in_force: usize) -> ServiceStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ServiceStats {
             enrolments: of(&self.enrolments),
@@ -78,6 +80,7 @@ impl Counters {
             alerts_opened: of(&self.alerts_opened),
             alerts_resolved: of(&self.alerts_resolved),
             devices_cached: devices_cached as u64,
+            exceptions_in_force: exceptions_in_force as u64,
         }
     }
 }

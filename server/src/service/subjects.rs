@@ -71,9 +71,6 @@ impl Service {
 
     async fn judge_exceptions(&self, open: &[&Alert]) -> Result<(), ServiceError> {
         let (within, now) = (self.in_force()?.policy.exceptions.review_before, self.now());
-        // Most of the time no exception is near its end, and no alert is about one.
-        let soon = within.after(now);
-        let any = self.exceptions_in_force().all.iter().any(|(_, one)| one.end > now && one.end <= soon);
         let open: BTreeSet<ExceptionId> = open
             .iter()
             .filter_map(|alert| match &alert.about {
@@ -81,10 +78,11 @@ impl Service {
                 About::Device(_) | About::Unit(_) => None,
             })
             .collect();
-        if !any && open.is_empty() {
-            return Ok(());
-        }
-        for exception in self.0.store.exceptions().await? {
+        // Few are near their end, of all that there ever were.
+        let mut near = self.exceptions_in_force().ending(now, within.after(now));
+        near.extend(open.iter().cloned());
+        for id in near {
+            let Some((exception, _)) = self.0.store.exception(&id).await? else { continue };
             let due = exception.is_to_be_reviewed(within, now);
             if due || open.contains(&exception.id) {
                 let condition = due.then(|| Condition {

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use offchannel_shared::ids::ExceptionId;
 
 use super::StoreError;
-use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent};
+use crate::domain::in_force_exceptions::InForceExceptions;
 
 /// What is done to an exception, and the entry of its history.
 type Change = dyn Fn(&mut Exception) -> Result<ExceptionEvent, ExceptionError> + Send + Sync;
@@ -64,9 +65,10 @@ pub trait ExceptionStore: Send + Sync {
         id: &ExceptionId,
     ) -> Result<Option<(Exception, Vec<ExceptionEvent>)>, StoreError>;
 
-    /// What devices are judged with: every exception that was approved.
+    /// What devices are judged with: every exception that was approved; none if nothing happened to any after the entry
+    /// `known` of the history, 0 for the time before the first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn exceptions_in_force(&self) -> Result<InForceExceptions, StoreError>;
+    async fn exceptions_in_force(&self, known: u64) -> Result<Option<InForceExceptions>, StoreError>;
 }

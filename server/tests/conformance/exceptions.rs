@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use offchannel_server::domain::case::Decision;
 use offchannel_server::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, Request};
+use offchannel_server::domain::in_force_exceptions::{Holder, InForceExceptions};
 use offchannel_server::domain::placement::{Assignment, PersonRef};
 use offchannel_server::store::{ChangeException, Store, StoreError};
+use offchannel_shared::device::Placement;
 use offchannel_shared::ids::{AppId, ExceptionId, RuleId, UnitId};
 use offchannel_shared::label::Label;
 use offchannel_shared::span::Span;
@@ -72,23 +74,24 @@ async fn asked(store: Arc<dyn Store>) {
 }
 
 async fn judged(store: Arc<dyn Store>) {
-    assert_eq!(store.exceptions_in_force().await.unwrap().version, 0);
+    assert_eq!(store.exceptions_in_force(0).await.unwrap(), None);
     let (exception, event) = made(1, Covers::Device(id(7)));
     store.create_exception(exception, event).await.unwrap();
-    let asked = store.exceptions_in_force().await.unwrap();
-    assert!(asked.all.is_empty(), "nobody has approved it");
+    let asked = store.exceptions_in_force(0).await.unwrap().unwrap();
+    assert_eq!(asked, InForceExceptions::new(asked.version(), []), "nobody has approved it");
+    assert_eq!(store.exceptions_in_force(asked.version()).await.unwrap(), None, "that is known");
     store.change_exception(&id(1), approve("eve", 500), at(500)).await.unwrap().unwrap();
-    let approved = store.exceptions_in_force().await.unwrap();
-    assert!(approved.version > asked.version);
-    let (covers, exception) = &approved.all[0];
-    assert_eq!((covers, exception.start, exception.end), (&Covers::Device(id(7)), at(500), at(10_000)));
+    let approved = store.exceptions_in_force(asked.version()).await.unwrap().unwrap();
+    assert!(approved.version() > asked.version());
+    let (placement, device) = (Placement::default(), id(7));
+    let holder = Holder { id: &device, placement: &placement, person: None };
+    let [told] = &approved.told_to(holder, at(600))[..] else { panic!("{approved:?}") };
+    assert_eq!((&told.id, told.start, told.end), (&id(1), at(500), at(10_000)));
     store.change_exception(&id(1), revoke(600), at(600)).await.unwrap().unwrap();
-    let revoked = store.exceptions_in_force().await.unwrap();
-    assert_eq!(
-        (revoked.all[0].1.start, revoked.all[0].1.end),
-        (at(500), at(600)),
-        "the past stays as it was"
-    );
+    let revoked = store.exceptions_in_force(approved.version()).await.unwrap().unwrap();
+    let past = revoked.told_to(holder, at(599));
+    assert_eq!((past[0].start, past[0].end), (at(500), at(600)), "the past stays as it was");
+    assert_eq!(revoked.told_to(holder, at(600)), []);
 }
 
 async fn due(store: Arc<dyn Store>) {
@@ -183,6 +186,6 @@ async fn outdated(store: Arc<dyn Store>) {
         }
     };
     assert_eq!(judged_by(0).await, [id(1)], "it is judged again");
-    let newest = store.exceptions_in_force().await.unwrap().version;
+    let newest = store.exceptions_in_force(0).await.unwrap().unwrap().version();
     assert_eq!(judged_by(newest).await, []);
 }

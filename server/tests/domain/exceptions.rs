@@ -3,12 +3,13 @@
 use offchannel_server::domain::alert::AlertAction::{Opened, Reopened, Resolved};
 use offchannel_server::domain::alert::Cause;
 use offchannel_server::domain::device::Status;
-use offchannel_server::domain::exception::{
-    Covers, Exception, ExceptionError, InForceExceptions, Request, Standing,
-};
+use offchannel_server::domain::exception::{Covers, Exception, ExceptionError, Request, Standing};
+use offchannel_server::domain::in_force_exceptions::{Holder, InForceExceptions};
 use offchannel_server::domain::placement::PersonRef;
+use offchannel_shared::device::{Ownership, Placement};
 use offchannel_shared::ids::{AppId, DeviceId, ExceptionId, RuleId, UnitId};
 use offchannel_shared::label::Label;
+use offchannel_shared::policy;
 use offchannel_shared::span::Span;
 use proptest::prelude::*;
 
@@ -34,7 +35,7 @@ fn asked(request: Request, minute: i64) -> Result<Exception, ExceptionError> {
 
 fn in_force(exception: &Exception) -> InForceExceptions {
     let judged = exception.judged().map(|judged| (exception.request.covers.clone(), judged));
-    InForceExceptions { version: 1, all: judged.into_iter().collect() }
+    InForceExceptions::new(1, judged)
 }
 
 #[test]
@@ -166,6 +167,79 @@ proptest! {
     }
 }
 
+/// Whom an exception is for, out of few names, so that devices and exceptions often meet.
+fn anybody() -> impl Strategy<Value = Covers> {
+    (0_u8..4, 0_u8..4).prop_map(|(kind, which)| match kind {
+        0 => Covers::Device(DeviceId::from_random([which; 16])),
+        1 => Covers::Unit(UnitId::new(format!("u{which}")).unwrap()),
+        2 => Covers::Person(PersonRef::new(format!("p{which}")).unwrap()),
+        _ => Covers::Label(Label::new(format!("l{which}=x")).unwrap()),
+    })
+}
+
+proptest! {
+    /// A device is judged with, and told of, what looking at every exception finds; and the count is that of all.
+    #[test]
+    fn the_exceptions_of_a_device_are_those_that_are_for_it(
+        all in prop::collection::vec((anybody(), 0_i64..20, 1_i64..20), 0..30),
+        (id, person) in (0_u8..4, prop::option::of(0_u8..4)),
+        units in prop::collection::btree_set(0_u8..4, 0..4),
+        labels in prop::collection::btree_set(0_u8..4, 0..4),
+        now in 0_i64..40,
+    ) {
+        let id = DeviceId::from_random([id; 16]);
+        let person = person.map(|which| PersonRef::new(format!("p{which}")).unwrap());
+        let placement = Placement {
+            ownership: Ownership::Corporate,
+            units: units.iter().map(|which| UnitId::new(format!("u{which}")).unwrap()).collect(),
+            labels: labels.iter().map(|which| Label::new(format!("l{which}=x")).unwrap()).collect(),
+        };
+        let all: Vec<(Covers, policy::Exception)> = (1_u8..)
+            .zip(all)
+            .map(|(number, (covers, start, length))| {
+                let exception = policy::Exception {
+                    id: ExceptionId::from_random([number; 16]),
+                    rule: None,
+                    app: Some(AppId::new("telegram").unwrap()),
+                    start: at(start),
+                    end: at(start + length),
+                };
+                (covers, exception)
+            })
+            .collect();
+        let meant = |covers: &Covers| match covers {
+            Covers::Device(one) => *one == id,
+            Covers::Unit(unit) => placement.units.contains(unit),
+            Covers::Person(one) => person.as_ref() == Some(one),
+            Covers::Label(label) => placement.labels.contains(label),
+        };
+        let own = || all.iter().filter(|(covers, _)| meant(covers)).map(|(_, exception)| exception);
+        let in_force = InForceExceptions::new(7, all.clone());
+
+        let mut device = World::new(POLICY).case.device;
+        (device.id, device.placement, device.person) = (id.clone(), placement.clone(), person.clone());
+        let mut judged = in_force.of(&device);
+        judged.sort_by_key(|exception| exception.id.clone());
+        let mut naive: Vec<policy::Exception> = own().cloned().collect();
+        naive.sort_by_key(|exception| exception.id.clone());
+        prop_assert_eq!(judged, naive);
+
+        let told: Vec<ExceptionId> =
+            in_force.told_to(Holder::from(&device), at(now)).into_iter().map(|told| told.id).collect();
+        let mut naive: Vec<ExceptionId> =
+            own().filter(|own| own.end > at(now)).map(|own| own.id.clone()).collect();
+        naive.sort();
+        prop_assert_eq!(told, naive);
+
+        let ending = in_force.ending(at(now), at(now + 9));
+        let naive = all.iter().filter(|(_, one)| at(now) < one.end && one.end <= at(now + 9));
+        prop_assert_eq!(ending, naive.map(|(_, one)| one.id.clone()).collect());
+
+        let active = |one: &policy::Exception| one.start <= at(now) && at(now) < one.end;
+        prop_assert_eq!(in_force.count(at(now)), all.iter().filter(|(_, one)| active(one)).count());
+    }
+}
+
 #[test]
 fn a_device_is_told_of_its_own_exceptions_that_are_not_over_and_of_those_that_end_last_if_there_are_many() {
     let world = World::new(POLICY);
@@ -181,7 +255,7 @@ fn a_device_is_told_of_its_own_exceptions_that_are_not_over_and_of_those_that_en
     };
     let all = |exceptions: Vec<Exception>| {
         let judged = exceptions.iter().map(|one| (one.request.covers.clone(), one.judged().unwrap()));
-        InForceExceptions { version: 1, all: judged.collect() }
+        InForceExceptions::new(1, judged)
     };
     let told = |exceptions: Vec<Exception>, minute: i64| {
         all(exceptions)

@@ -2,7 +2,8 @@
 
 use offchannel_server::domain::alert::AlertAction::{Reopened, Resolved};
 use offchannel_server::domain::alert::{Act, ActError, AlertKind, Cause};
-use offchannel_server::domain::exception::{Covers, InForceExceptions};
+use offchannel_server::domain::exception::Covers;
+use offchannel_server::domain::in_force_exceptions::InForceExceptions;
 use offchannel_server::domain::ingest::{self, Refusal};
 use offchannel_shared::ids::{AppId, DeviceId, Epoch, ExceptionId};
 use offchannel_shared::policy::{self, Severity, parse};
@@ -52,7 +53,7 @@ fn an_exception_closes_an_alert_whose_records_were_not_seen_to() {
         end: at(30),
     };
     let device = Covers::Device(DeviceId::from_random([1; 16]));
-    world.exceptions = InForceExceptions { version: 1, all: vec![(device, accepted)] };
+    world.exceptions = InForceExceptions::new(1, [(device, accepted)]);
     let decision = world.evaluate(2);
     assert_eq!(story(&decision, &world), [told(Resolved, "telegram", 2)]);
     assert_eq!((world.case.alerts[0].cause, world.case.alerts[0].records), (Some(Cause::Exception), None));

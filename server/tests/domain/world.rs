@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use offchannel_server::domain::alert::AlertAction;
 use offchannel_server::domain::case::{Case, Decision, NewIds};
 use offchannel_server::domain::device::{Device, Status};
-use offchannel_server::domain::exception::InForceExceptions;
+use offchannel_server::domain::in_force_exceptions::InForceExceptions;
 use offchannel_server::domain::ingest::{self, Context, Refusal};
 use offchannel_server::domain::published::InForce;
 use offchannel_server::domain::route::Routes;

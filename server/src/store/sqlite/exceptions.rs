@@ -9,8 +9,9 @@ use super::columns::{
 };
 use super::failure::Failure;
 use crate::domain::exception::{
-    Covers, Exception, ExceptionAction, ExceptionError, ExceptionEvent, InForceExceptions, Request, Signed,
+    Covers, Exception, ExceptionAction, ExceptionError, ExceptionEvent, Request, Signed,
 };
+use crate::domain::in_force_exceptions::InForceExceptions;
 use crate::store::ChangeException;
 
 /// The columns that [`exception`] reads.
@@ -96,7 +97,7 @@ const fn covered(covers: &Covers) -> &'static str {
         Covers::Person(_) => "a.device_id IN (SELECT device_id FROM device_places WHERE person = ?1)",
         Covers::Label(_) => {
             "a.device_id IN (SELECT device_id FROM device_places
-                WHERE EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?1))"
+                WHERE labels <> '[]' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?1))"
         }
     }
 }
@@ -150,13 +151,17 @@ pub(super) fn load(
     Ok(Some((found, events.collect::<Result<_, _>>()?)))
 }
 
-/// What devices are judged with.
-pub(super) fn in_force(c: &Connection) -> Result<InForceExceptions, Failure> {
+/// What devices are judged with, if the history goes on after `known`.
+pub(super) fn in_force(c: &Connection, known: u64) -> Result<Option<InForceExceptions>, Failure> {
+    let newest = newest(c)?;
+    if newest <= known {
+        return Ok(None);
+    }
     let sql = format!("SELECT {COLUMNS} FROM exceptions WHERE approved_at IS NOT NULL ORDER BY id");
     let mut query = c.prepare_cached(&sql)?;
     let approved: Vec<Exception> = query.query_map([], exception)?.collect::<Result<_, _>>()?;
     let judged = |exception: Exception| exception.judged().map(|judged| (exception.request.covers, judged));
-    Ok(InForceExceptions { version: newest(c)?, all: approved.into_iter().filter_map(judged).collect() })
+    Ok(Some(InForceExceptions::new(newest, approved.into_iter().filter_map(judged))))
 }
 
 /// The newest entry of the history; 0 if there is none.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::domain::api_token::ApiToken;
 use crate::domain::case::Case;
-use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent, InForceExceptions};
+use crate::domain::exception::{Covers, Exception, ExceptionError, ExceptionEvent};
+use crate::domain::in_force_exceptions::InForceExceptions;
 use crate::domain::ledger::{Counted, Entry, Ruling, Tally, Whose};
 use crate::domain::placement::{DeviceKey, Placing};
 use crate::domain::policy_draft::Draft;
@@ -61,8 +62,8 @@ impl ExceptionStore for SqliteStore {
         self.readers.read("read an exception", move |c| exceptions::load(c, &id)).await
     }
 
-    async fn exceptions_in_force(&self) -> Result<InForceExceptions, StoreError> {
-        self.readers.read("read the exceptions in force", exceptions::in_force).await
+    async fn exceptions_in_force(&self, known: u64) -> Result<Option<InForceExceptions>, StoreError> {
+        self.readers.read("read the exceptions in force", move |c| exceptions::in_force(c, known)).await
     }
 }
 
