@@ -132,8 +132,9 @@ impl Service {
         note: &str,
     ) -> Result<ExceptionView, ServiceError> {
         let (by, note, now) = (by.to_owned(), note.to_owned(), self.now());
+        let longest = self.in_force()?.policy.exceptions.longest;
         let change = move |exception: &mut Exception| match change {
-            ExceptionChange::Approve => exception.approve(&by, &note, now),
+            ExceptionChange::Approve => exception.approve(&by, &note, longest, now),
             ExceptionChange::Refuse => exception.refuse(&by, &note, now),
             ExceptionChange::Revoke => exception.revoke(&by, &note, now),
         };
