@@ -100,13 +100,23 @@ fn policy() -> impl Strategy<Value = String> {
 struct Collector {
     service: Service,
     clock: SettableClock,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Collector {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let clock = SettableClock::at(at(0));
+        let collector = Self::on(Arc::new(tempfile::tempdir().unwrap()), clock).await;
+        for (id, parent) in [("head-office", None), ("sales", Some("head-office")), ("legal", None)] {
+            let (id, parent) = (id.parse().unwrap(), parent.map(|parent| parent.parse().unwrap()));
+            let unit = Unit { id, name: String::from("x"), parent, owner: None, label: None };
+            collector.service.add_unit(unit, "tests").await.unwrap();
+        }
+        collector
+    }
+
+    /// One on this folder, beside others.
+    async fn on(folder: Arc<tempfile::TempDir>, clock: SettableClock) -> Self {
         let options = OpenOptions { create: true, migrate: true, announce: false, now: at(0) };
         let store = SqliteStore::open(&folder.path().join("offchannel.db"), &options).unwrap();
         let key = SigningKey::from_seed(&[7; 32]).unwrap();
@@ -114,12 +124,7 @@ impl Collector {
             Service::start(store, Arc::new(clock.clone()), key, Routes::default(), Publication::Alone)
                 .await
                 .unwrap();
-        for (id, parent) in [("head-office", None), ("sales", Some("head-office")), ("legal", None)] {
-            let (id, parent) = (id.parse().unwrap(), parent.map(|parent| parent.parse().unwrap()));
-            let unit = Unit { id, name: String::from("x"), parent, owner: None, label: None };
-            service.add_unit(unit, "tests").await.unwrap();
-        }
-        Self { service, clock, _folder: folder }
+        Self { service, clock, folder }
     }
 
     async fn enrol(&self, number: u8, machine: &Machine) {
@@ -328,4 +333,26 @@ async fn apps_that_devices_were_not_asked_for_are_named() {
         rule("\"signal\"").replace("name =", "unreviewed = \"report\"\nname =")
     );
     assert!(collector.service.what_if(&whole, 10).await.unwrap().unseen.unlisted);
+}
+
+#[tokio::test]
+async fn what_another_process_accepted_counts() {
+    let collector = Collector::start().await;
+    let policy =
+        "schema = 1\nname = \"x\"\n[[rule]]\nid = \"no\"\nverdict = \"prohibited\"\napps = [\"signal\"]\n";
+    collector.service.publish_policy(policy, "ada", "", None).await.unwrap();
+    let machine = Machine {
+        platform: Platform::Linux,
+        personal: false,
+        unit: None,
+        kiosk: false,
+        apps: vec![("signal", Grade::Installed)],
+        reports: true,
+    };
+    collector.enrol(1, &machine).await;
+    let beside = Collector::on(Arc::clone(&collector.folder), collector.clock.clone()).await;
+    beside.accept("device", "signal").await;
+    collector.clock.set(at(30));
+    let told = collector.service.what_if(policy, 10).await.unwrap();
+    assert_eq!((told.totals.newly_exempt, told.totals.unchanged), (1, 0), "{told:#?}");
 }

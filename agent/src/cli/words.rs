@@ -90,7 +90,6 @@ words! {
     ask_keepers: "Ask those who look after this device.", "Gofynnwch i'r rhai sy'n gofalu am y ddyfais hon.";
     exceptions_follow: "Give the code that stands with it. An exception that is granted shows here with the next contact.",
         "Rhowch y cod a ddangosir gydag ef. Bydd eithriad a ganiateir i'w weld yma ar ôl y cyswllt nesaf.";
-    code_is: "To ask for an exception, give the code {}.", "I ofyn am eithriad, rhowch y cod {}.";
     accepted_until: "by your organisation, until {} ({})", "gan eich sefydliad, tan {} ({})";
     explain: "What was sent from this device: {}", "Yr hyn a anfonwyd o'r ddyfais hon: {}";
     // What was sent.

@@ -1,6 +1,9 @@
 //! Alerts and deliveries as the security team sees them.
 
+use std::collections::BTreeMap;
+
 use offchannel_shared::ids::{AlertId, ChannelName, DeliveryId};
+use tokio::task::JoinSet;
 
 use super::background::DerivedIds;
 use super::{Service, ServiceError};
@@ -8,6 +11,12 @@ use crate::domain::alert::{About, Act, Alert, AlertEvent};
 use crate::domain::delivery::Delivery;
 use crate::domain::ingest::{self, Context};
 use crate::store::{AlertFilter, AlertRecord, DeliveryFilter, RecordedEvent, StoreError};
+
+/// Most alerts that something is done to at the same time.
+const AT_ONCE: usize = 64;
+
+/// What became of one alert: its history entries, or why nothing was done.
+pub type Acted = Result<Vec<AlertEvent>, ServiceError>;
 
 /// An alert with the names that people know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +77,38 @@ impl Service {
         };
         let decided = self.decide(device, judge).await?;
         Ok(decided.map(|decision| decision.events).unwrap_or_default())
+    }
+
+    /// As [`Service::act_on_alert`] for many alerts, several at a time, as the store commits them; in the order of the ids.
+    ///
+    /// # Errors
+    /// [`ServiceError::Judging`]; how it went with each alert is an outcome.
+    pub async fn act_on_alerts(
+        &self,
+        ids: Vec<AlertId>,
+        act: &Act,
+        by: &str,
+        text: Option<&str>,
+    ) -> Result<Vec<(AlertId, Acted)>, ServiceError> {
+        let mut acting = JoinSet::new();
+        let mut done: BTreeMap<usize, (AlertId, Acted)> = BTreeMap::new();
+        for (place, id) in ids.into_iter().enumerate() {
+            if acting.len() >= AT_ONCE
+                && let Some(one) = acting.join_next().await
+            {
+                done.extend([one.map_err(ServiceError::Judging)?]);
+            }
+            let (service, act) = (self.clone(), act.clone());
+            let (by, text) = (by.to_owned(), text.map(str::to_owned));
+            acting.spawn(async move {
+                let acted = service.act_on_alert(&id, act, &by, text.as_deref()).await;
+                (place, (id, acted))
+            });
+        }
+        while let Some(one) = acting.join_next().await {
+            done.extend([one.map_err(ServiceError::Judging)?]);
+        }
+        Ok(done.into_values().collect())
     }
 
     /// The history of all alerts after a place in it, oldest first, at most `limit`.

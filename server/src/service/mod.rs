@@ -30,7 +30,7 @@ use offchannel_shared::policy::Problems;
 use offchannel_shared::signing::SigningKey;
 use tokio::sync::{Mutex, watch};
 
-pub use alerts::AlertView;
+pub use alerts::{Acted, AlertView};
 pub use api_tokens::{ApiTokenRequest, NewApiToken};
 pub use cache::DeviceKey;
 pub use devices::DeviceView;

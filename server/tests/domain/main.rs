@@ -10,6 +10,7 @@ mod people;
 mod rotation;
 mod routes;
 mod stopped;
+mod tally;
 mod terms;
 mod units;
 mod world;

@@ -128,8 +128,7 @@ fn notice(finding: &Finding, rule: &Rule, policy: &InForce, asked: &Asked<'_>) -
         let words = Words::in_language(&told.language).unwrap_or(asked.words);
         let mut what_to_do = one_line(&finding.what_to_do(words));
         if let Some(code) = &finding.code {
-            what_to_do.push(' ');
-            what_to_do.push_str(&fill(words.code_is, &[code]));
+            what_to_do.push_str(&format!("\n{}: {} {code}", words.ask, words.code));
         }
         fill("{}.\n{}\n{}", &[&heading(words, finding), &lines(&told.text), &what_to_do])
     });

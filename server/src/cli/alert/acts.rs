@@ -15,8 +15,8 @@ use super::super::{CliError, EXIT_FAILED, EXIT_OK};
 use super::ACTIVE;
 use super::which::Which;
 use crate::app::App;
-use crate::domain::alert::{Act, AlertEvent, AlertState, Cause, Records};
-use crate::service::ServiceError;
+use crate::domain::alert::{Act, AlertState, Cause, Records};
+use crate::service::{Acted, ServiceError};
 
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum ActCommand {
@@ -169,20 +169,15 @@ pub(super) async fn run(command: ActCommand, app: &App, out: &mut dyn Write) -> 
     };
     let Doing { ids, matching: all, which, dry_run, by, note, format } = doing;
     let ids = if all { matching(which, reopens, app).await? } else { ids };
-    let mut done: Vec<(AlertId, Result<Vec<AlertEvent>, ServiceError>)> = Vec::new();
-    if !dry_run {
-        for id in &ids {
-            let outcome = app.service.act_on_alert(id, act.clone(), &by, note.as_deref()).await;
-            done.push((id.clone(), outcome));
-        }
-    }
-    let outcomes: Vec<Outcome<'_>> = if dry_run {
-        ids.iter()
-            .map(|id| Outcome { id: id.as_str(), outcome: "meant", why: None, events: Vec::new() })
-            .collect()
+    let (mut meant, mut done) = (Vec::new(), Vec::new());
+    if dry_run {
+        meant = ids;
     } else {
-        done.iter().map(|(id, outcome)| told(id, outcome)).collect()
-    };
+        done = app.service.act_on_alerts(ids, &act, &by, note.as_deref()).await?;
+    }
+    let meant =
+        meant.iter().map(|id| Outcome { id: id.as_str(), outcome: "meant", why: None, events: Vec::new() });
+    let outcomes: Vec<Outcome<'_>> = meant.chain(done.iter().map(|(id, acted)| told(id, acted))).collect();
     let refused = outcomes.iter().filter(|outcome| outcome.outcome == "refused").count();
     match format {
         Format::Json => {
@@ -216,8 +211,8 @@ async fn matching(which: Which, reopens: bool, app: &App) -> Result<Vec<AlertId>
     Ok(app.service.alerts(filter).await?.into_iter().map(|view| view.alert.id).collect())
 }
 
-fn told<'a>(id: &'a AlertId, outcome: &'a Result<Vec<AlertEvent>, ServiceError>) -> Outcome<'a> {
-    let (word, why, events) = match outcome {
+fn told<'a>(id: &'a AlertId, acted: &'a Acted) -> Outcome<'a> {
+    let (word, why, events) = match acted {
         Ok(events) if events.is_empty() => ("unchanged", None, &[][..]),
         Ok(events) => ("done", None, events.as_slice()),
         Err(ServiceError::Refused(refusal)) => ("refused", Some(refusal.to_string()), &[][..]),
