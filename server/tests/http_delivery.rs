@@ -152,7 +152,7 @@ async fn a_receiver_that_hangs_holds_up_no_other_channel() {
 async fn tried_by(server: &Server, second: i64) {
     let trying = async {
         loop {
-            let filter = DeliveryFilter { states: vec![DeliveryState::Pending], limit: 0 };
+            let filter = DeliveryFilter { states: vec![DeliveryState::Pending], ..DeliveryFilter::default() };
             let pending = server.service.deliveries(filter).await.unwrap();
             let first = |one: &Delivery| {
                 !pending.iter().any(|other| other.alert == one.alert && other.created_at < one.created_at)
@@ -187,7 +187,7 @@ async fn a_receiver_that_was_down_for_six_hours_hears_every_alert_once_and_in_or
     assert!(receiver.heard.try_recv().is_err(), "a receiver that is down hears nothing");
     receiver.down.store(false, Ordering::SeqCst);
     // As often as it takes: each time the clock is set to when the next one is due.
-    let filter = DeliveryFilter { states: vec![DeliveryState::Pending], limit: 0 };
+    let filter = DeliveryFilter { states: vec![DeliveryState::Pending], ..DeliveryFilter::default() };
     while let Some(due) =
         server.service.deliveries(filter.clone()).await.unwrap().iter().map(|one| one.due_at).max()
     {
@@ -270,7 +270,7 @@ async fn a_delivery_that_is_dead_stays_visible_with_its_reason() {
     server.device().await.post(wire::REPORT_PATH, &telegram(1)).await.accepted();
     hear(&mut receiver).await;
     jobs.stop().await;
-    let filter = DeliveryFilter { states: vec![DeliveryState::Dead], limit: 0 };
+    let filter = DeliveryFilter { states: vec![DeliveryState::Dead], ..DeliveryFilter::default() };
     let dead = server.service.deliveries(filter).await.unwrap();
     assert!(!dead.is_empty());
     assert!(

@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::Subcommand;
 use jiff::Timestamp;
 use offchannel_shared::ids::{ChannelName, DeliveryId};
+use offchannel_shared::nearest::nearest;
 use serde::Serialize;
 
 use super::output::{Format, Table, instant, json, printable};
@@ -14,6 +15,7 @@ use crate::app::App;
 use crate::channels::text;
 use crate::domain::alert::AlertAction;
 use crate::domain::delivery::{Delivery, DeliveryState, Notification};
+use crate::service::ServiceError;
 use crate::store::DeliveryFilter;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +28,9 @@ pub(super) enum DeliveryCommand {
         /// Only those that were given up.
         #[arg(long, conflicts_with = "all")]
         dead: bool,
+        /// Only those to this channel.
+        #[arg(long)]
+        channel: Option<ChannelName>,
         /// At most so many; 0 for all.
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -100,18 +105,32 @@ impl<'a> From<&'a Delivery> for DeliveryJson<'a> {
     }
 }
 
+/// Nobody delivers to a channel that is not in the configuration.
+fn must_be_configured(name: &ChannelName, app: &App) -> Result<(), CliError> {
+    let known: Vec<&str> = app.config.channels.iter().map(|channel| channel.name.as_str()).collect();
+    if known.contains(&name.as_str()) {
+        return Ok(());
+    }
+    let hint = nearest(name.as_str(), known.iter().copied());
+    let hint = hint.map_or(String::new(), |near| format!("; did you mean {near}?"));
+    Err(ServiceError::Invalid(format!("the configuration has no channel {name}{hint}")).into())
+}
+
 pub(super) async fn run(command: DeliveryCommand, app: &App, out: &mut dyn Write) -> Result<u8, CliError> {
     match command {
-        DeliveryCommand::List { all, dead, limit, format } => {
+        DeliveryCommand::List { all, dead, channel, limit, format } => {
             let states = match (all, dead) {
                 (true, _) => Vec::new(),
                 (_, true) => vec![DeliveryState::Dead],
                 _ => vec![DeliveryState::Pending, DeliveryState::Dead],
             };
-            list(DeliveryFilter { states, limit }, format, app, out).await?;
+            list(DeliveryFilter { states, channel, limit }, format, app, out).await?;
         }
         DeliveryCommand::Show { id, format } => show(&app.service.delivery(&id).await?, format, out)?,
         DeliveryCommand::Retry { id: None, channel, format, .. } => {
+            if let Some(name) = &channel {
+                must_be_configured(name, app)?;
+            }
             let retried = app.service.retry_deliveries(channel).await?;
             match format {
                 Format::Json => {

@@ -12,6 +12,8 @@ use crate::domain::delivery::{Delivery, DeliveryState};
 pub struct DeliveryFilter {
     /// Only in these states; in all if empty.
     pub states: Vec<DeliveryState>,
+    /// Only those to this channel.
+    pub channel: Option<ChannelName>,
     /// At most so many; 0 for all.
     pub limit: u32,
 }

@@ -198,11 +198,13 @@ async fn listed(store: Arc<dyn Store>) {
     claimed.attempted(Attempt::Delivered, at(21), 0.0);
     store.finish_delivery(claimed, "a").await.unwrap();
     let list = async |states: &[DeliveryState], limit| {
-        ids(&store.deliveries(DeliveryFilter { states: states.to_vec(), limit }).await.unwrap())
+        ids(&store.deliveries(DeliveryFilter { states: states.to_vec(), limit, channel: None }).await.unwrap())
     };
     assert_eq!(list(&[], 0).await, [id(1), id(3), id(2)]);
     assert_eq!(list(&[], 2).await, [id(1), id(3)]);
     assert_eq!(list(&[DeliveryState::Pending, DeliveryState::Dead], 0).await, [id(1), id(2)]);
     assert_eq!(list(&[DeliveryState::Delivered], 0).await, [id(3)]);
     assert_eq!(list(&[DeliveryState::Dead], 0).await, []);
+    let mail = DeliveryFilter { channel: Some(channel("mail")), ..DeliveryFilter::default() };
+    assert_eq!(ids(&store.deliveries(mail).await.unwrap()), [id(2)]);
 }

@@ -215,11 +215,13 @@ pub(super) fn retry_all(
 pub(super) fn list(c: &Connection, filter: &DeliveryFilter) -> Result<Vec<Delivery>, Failure> {
     let sql = format!(
         "SELECT {COLUMNS} FROM deliveries WHERE (?1 IS NULL OR state IN (SELECT value FROM json_each(?1)))
+            AND channel = coalesce(?3, channel)
         ORDER BY created_at DESC, id LIMIT ?2"
     );
     let mut query = c.prepare_cached(&sql)?;
     let states = (!filter.states.is_empty()).then(|| to_json(&filter.states)).transpose()?;
-    let deliveries = query.query_map(params![states, at_most(filter.limit)], delivery)?;
+    let channel = filter.channel.as_ref().map(ChannelName::as_str);
+    let deliveries = query.query_map(params![states, at_most(filter.limit), channel], delivery)?;
     Ok(deliveries.collect::<Result<_, _>>()?)
 }
 
