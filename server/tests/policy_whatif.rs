@@ -247,6 +247,8 @@ fn what_would_change_is_what_changes() {
                 collector.accept(on, app).await;
             }
             collector.clock.set(at(minutes));
+            let in_force = u64::from(accepted.is_some() && (20..40).contains(&minutes));
+            assert_eq!(service.stats().exceptions_in_force, in_force);
             while service.evaluate_due(100).await.unwrap() > 0 {}
             let before = collector.stands().await;
             let told = service.what_if(&second, 100).await.unwrap();

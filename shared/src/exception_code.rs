@@ -73,6 +73,11 @@ fn check(places: &[u8]) -> u8 {
     ((32 - sum % 32) % 32) as u8
 }
 
+/// What stands between characters of a code and is none of them: spaces, hyphens and dashes.
+fn is_between(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
 impl fmt::Display for ExceptionCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(DRAWN + 2);
@@ -89,12 +94,13 @@ impl fmt::Display for ExceptionCode {
 impl FromStr for ExceptionCode {
     type Err = ExceptionCodeError;
 
-    /// Takes what people make of it: either case, with or without dashes and spaces, `O` for `0`, `I` and `L` for `1`.
+    /// Takes what people and their mail programs make of it: either case, with or without dashes and spaces of any kind,
+    /// `O` for `0`, `I` and `L` for `1`.
     fn from_str(text: &str) -> Result<Self, ExceptionCodeError> {
         let shown = || text.chars().take(40).collect::<String>();
         let mut places = [0; DRAWN + 1];
         let mut known = places.iter_mut();
-        for c in text.chars().filter(|c| !matches!(c, '-' | ' ')) {
+        for c in text.chars().filter(|c| !is_between(*c)) {
             let c = match c.to_ascii_uppercase() {
                 'O' => '0',
                 'I' | 'L' => '1',
@@ -143,6 +149,8 @@ mod tests {
             text.replace('-', ""),
             text.replace('0', "O").replace('1', "l"),
             format!(" {} ", text.replace('-', " ")),
+            format!("{}\r\n", text.replace('-', "\u{2013}")),
+            text.replace('-', "\u{a0}\u{2011}"),
         ] {
             assert_eq!(typed.parse(), Ok(shown), "{typed}");
         }

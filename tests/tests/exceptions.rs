@@ -56,13 +56,20 @@ fn an_exception_is_refused_that_is_longer_than_the_policy_allows_or_names_what_t
     let doubtful = ask(&["--person", "4711", "--app", "telegran", "--for", "1d"]).stdout;
     for warning in [
         "Warning: the catalogue has no app \"telegran\"; did you mean \"telegram\"?\n",
-        "Warning: person 4711 has no device now\n",
+        "Warning: no device is said to be used by 4711 now\n",
     ] {
         assert!(doubtful.contains(warning), "{doubtful}");
     }
-    let doubtful =
-        site.json(&["exception", "list"])["exceptions"][0]["id"].as_str().expect("an id").to_owned();
-    site.json(&["exception", "refuse", &doubtful, "--by", "grace", "--note", "a typing error"]);
+    site.json(&["unit", "add", "press", "--label", "desk=press", "--author", "sam"]);
+    let doubtful = ask(&["--label", "desk=pres", "--app", "telegram", "--for", "1d"]).stdout;
+    assert!(
+        doubtful.contains("no device has the label \"desk=pres\" now; did you mean \"desk=press\"?"),
+        "{doubtful}"
+    );
+    for doubtful in site.json(&["exception", "list"])["exceptions"].as_array().expect("a list") {
+        let id = doubtful["id"].as_str().expect("an id");
+        site.json(&["exception", "refuse", id, "--by", "grace", "--note", "a typing error"]);
+    }
     let unit = ask(&["--unit", "nowhere", "--app", "telegram", "--for", "1d"]);
     assert!(unit.failure().contains("there is no unit nowhere"), "{unit:#?}");
     let two = ask(&["--unit", "sales", "--person", "4711", "--app", "telegram", "--for", "1d"]);

@@ -109,7 +109,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_enum, value_name = "STANDING")]
     standing: Option<StandingArg>,
     /// Only those in force that end within this time: to be looked at again.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", conflicts_with_all = ["all", "standing"])]
     ending_within: Option<Span>,
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
@@ -300,12 +300,13 @@ async fn list(args: &ListArgs, app: &App, out: &mut dyn Write) -> Result<(), Cli
     let now = app.service.now();
     let mut list = app.service.exceptions().await?;
     list.retain(|view| match (args.standing, args.ending_within) {
-        (Some(standing), _) if view.standing != standing.into() => false,
-        (_, Some(span)) => view.standing == Standing::Active && view.exception.request.end <= span.after(now),
-        (None, None) if !args.all => {
-            matches!(view.standing, Standing::Requested | Standing::Scheduled | Standing::Active)
+        (Some(standing), _) => view.standing == standing.into(),
+        (None, Some(span)) => {
+            view.standing == Standing::Active && view.exception.request.end <= span.after(now)
         }
-        (Some(_) | None, None) => true,
+        (None, None) => {
+            args.all || matches!(view.standing, Standing::Requested | Standing::Scheduled | Standing::Active)
+        }
     });
     match args.format {
         Format::Json => {

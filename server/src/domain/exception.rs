@@ -61,6 +61,14 @@ pub struct Request {
     pub end: Timestamp,
 }
 
+impl Request {
+    /// What is past of it accepts nothing, and does not count.
+    fn must_fit(&self, longest: Span, at: Timestamp) -> Result<(), ExceptionError> {
+        let fits = self.end <= longest.after(self.start.max(at));
+        if fits { Ok(()) } else { Err(ExceptionError::Long(longest)) }
+    }
+}
+
 /// An exception, asked for, approved, refused or over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
@@ -221,10 +229,7 @@ impl Exception {
         if request.end <= request.start || request.end <= at {
             return Err(ExceptionError::End);
         }
-        // What is past of it accepts nothing, and does not count.
-        if request.end > longest.after(request.start.max(at)) {
-            return Err(ExceptionError::Long(longest));
-        }
+        request.must_fit(longest, at)?;
         let reason = request.reason.clone();
         let exception =
             Self { id, request, requested_by: by.to_owned(), requested_at: at, approved: None, ended: None };
@@ -245,16 +250,23 @@ impl Exception {
         }
     }
 
-    /// Somebody else approves it.
+    /// Somebody else approves it. The policy may allow less by now than when it was asked for.
     ///
     /// # Errors
     /// [`ExceptionError`].
-    pub fn approve(&mut self, by: &str, note: &str, at: Timestamp) -> Result<ExceptionEvent, ExceptionError> {
+    pub fn approve(
+        &mut self,
+        by: &str,
+        note: &str,
+        longest: Span,
+        at: Timestamp,
+    ) -> Result<ExceptionEvent, ExceptionError> {
         check_name(by).map_err(|_| ExceptionError::Name)?;
         self.must_wait(at)?;
         if same_person(by, &self.requested_by) {
             return Err(ExceptionError::OwnRequest(self.requested_by.clone()));
         }
+        self.request.must_fit(longest, at)?;
         self.approved = Some(Signed { by: by.to_owned(), at });
         Ok(self.event(ExceptionAction::Approved, by, note, at))
     }

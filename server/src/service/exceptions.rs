@@ -70,7 +70,7 @@ impl Service {
     }
 
     /// What of a request is probably a mistake, though it may be right one day: an app that the catalogue does not have, and
-    /// people and labels that no device has.
+    /// people, labels and units that no device has.
     ///
     /// # Errors
     /// [`ServiceError::Store`].
@@ -87,15 +87,17 @@ impl Service {
             doubts.push(format!("the catalogue has no app {:?}{near}", app.as_str()));
         }
         if self.covered_devices(&request.covers).await? == 0 {
-            let near = match &request.covers {
+            doubts.push(match &request.covers {
+                Covers::Device(id) => format!("device {id} is retired"),
+                Covers::Unit(id) => format!("unit {id} has no device now"),
+                Covers::Person(person) => format!("no device is said to be used by {person} now"),
                 Covers::Label(label) => {
                     let labels = self.0.store.labels().await?;
                     let others = labels.iter().filter(|other| *other != label);
-                    meant(nearest(label.as_str(), others.map(Label::as_str)))
+                    let near = meant(nearest(label.as_str(), others.map(Label::as_str)));
+                    format!("no device has the label {:?} now{near}", label.as_str())
                 }
-                Covers::Device(_) | Covers::Unit(_) | Covers::Person(_) => String::new(),
-            };
-            doubts.push(format!("{} has no device now{near}", request.covers));
+            });
         }
         Ok(doubts)
     }
@@ -132,8 +134,9 @@ impl Service {
         note: &str,
     ) -> Result<ExceptionView, ServiceError> {
         let (by, note, now) = (by.to_owned(), note.to_owned(), self.now());
+        let longest = self.in_force()?.policy.exceptions.longest;
         let change = move |exception: &mut Exception| match change {
-            ExceptionChange::Approve => exception.approve(&by, &note, now),
+            ExceptionChange::Approve => exception.approve(&by, &note, longest, now),
             ExceptionChange::Refuse => exception.refuse(&by, &note, now),
             ExceptionChange::Revoke => exception.revoke(&by, &note, now),
         };

@@ -47,7 +47,9 @@ fn made(number: u64, covers: Covers) -> (Exception, ExceptionEvent) {
 }
 
 fn approve(by: &'static str, when: i64) -> ChangeException {
-    ChangeException(Arc::new(move |exception: &mut Exception| exception.approve(by, "fine", at(when))))
+    ChangeException(Arc::new(move |exception: &mut Exception| {
+        exception.approve(by, "fine", Span::seconds(1_000_000), at(when))
+    }))
 }
 
 fn revoke(when: i64) -> ChangeException {

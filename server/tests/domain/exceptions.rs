@@ -43,7 +43,7 @@ fn a_finding_is_accepted_from_approval_to_end_and_then_counts_again_by_itself() 
     let mut world = World::new(&POLICY.replace("1h", "7d"));
     world.report(1, &["telegram", "signal"]);
     let mut exception = asked(request(0, 100), 5).unwrap();
-    exception.approve("grace", "", at(10)).unwrap();
+    exception.approve("grace", "", LONGEST, at(10)).unwrap();
     world.exceptions = in_force(&exception);
     let decision = world.evaluate(10);
     assert_eq!(story(&decision, &world), [told(Resolved, "telegram", 10)]);
@@ -62,7 +62,7 @@ fn a_finding_is_accepted_from_approval_to_end_and_then_counts_again_by_itself() 
 fn an_exception_that_is_ended_early_accepts_nothing_from_then_on() {
     let mut world = World::new(&POLICY.replace("1h", "7d"));
     let mut exception = asked(request(0, 100), 0).unwrap();
-    exception.approve("grace", "", at(1)).unwrap();
+    exception.approve("grace", "", LONGEST, at(1)).unwrap();
     world.exceptions = in_force(&exception);
     assert!(world.report(2, &["telegram"]).events.is_empty(), "accepted before it was there");
     exception.revoke("grace", "no longer needed", at(50)).unwrap();
@@ -96,7 +96,7 @@ fn an_exception_is_for_whom_it_says_and_for_nothing_else() {
     ] {
         let app = Some(AppId::new(app).unwrap());
         let mut exception = asked(Request { covers, rule, app, ..request(0, 100) }, 0).unwrap();
-        exception.approve("grace", "", at(1)).unwrap();
+        exception.approve("grace", "", LONGEST, at(1)).unwrap();
         world.exceptions = in_force(&exception);
         world.report(2, &["telegram"]);
         expected.push((accepted, world.status(2)));
@@ -110,15 +110,28 @@ fn an_exception_is_for_whom_it_says_and_for_nothing_else() {
 fn nobody_approves_what_they_asked_for_and_nothing_is_decided_twice() {
     let mut exception = asked(request(0, 100), 0).unwrap();
     for own in ["ada", "ADA", "Ada"] {
-        assert_eq!(exception.approve(own, "", at(1)), Err(ExceptionError::OwnRequest("ada".to_owned())));
+        assert_eq!(
+            exception.approve(own, "", LONGEST, at(1)),
+            Err(ExceptionError::OwnRequest("ada".to_owned()))
+        );
     }
     assert_eq!(exception.refuse("grace", " ", at(1)), Err(ExceptionError::Reason), "a refusal has a reason");
-    exception.approve("grace", "", at(1)).unwrap();
-    for error in [exception.approve("eve", "", at(2)), exception.refuse("eve", "no", at(2))] {
+    exception.approve("grace", "", LONGEST, at(1)).unwrap();
+    for error in [exception.approve("eve", "", LONGEST, at(2)), exception.refuse("eve", "no", at(2))] {
         assert_eq!(error, Err(ExceptionError::NotWaiting(Standing::Active)));
     }
     exception.revoke("ada", "done", at(3)).unwrap();
     assert_eq!(exception.revoke("ada", "done", at(3)), Err(ExceptionError::Over(Standing::Revoked)));
+}
+
+#[test]
+fn what_the_policy_allows_no_longer_is_not_approved() {
+    let mut exception = asked(request(0, 100), 0).unwrap();
+    let shorter = Span::minutes(50);
+    let before = exception.clone();
+    assert_eq!(exception.approve("grace", "", shorter, at(10)), Err(ExceptionError::Long(shorter)));
+    assert_eq!(exception, before);
+    exception.approve("grace", "", shorter, at(50)).unwrap();
 }
 
 #[test]
@@ -131,7 +144,10 @@ fn what_makes_no_sense_is_not_taken() {
     assert_eq!(refused(request(20, 10_021)), ExceptionError::Long(LONGEST));
     assert!(asked(request(-5_000, 10_010), 10).is_ok(), "what is past does not count");
     let late = asked(request(20, 30), 10).unwrap();
-    assert_eq!(late.clone().approve("grace", "", at(30)), Err(ExceptionError::NotWaiting(Standing::Lapsed)));
+    assert_eq!(
+        late.clone().approve("grace", "", LONGEST, at(30)),
+        Err(ExceptionError::NotWaiting(Standing::Lapsed))
+    );
 }
 
 proptest! {
@@ -147,7 +163,7 @@ proptest! {
             minute += wait;
             let before = exception.clone();
             let done = match what {
-                0 => exception.approve("grace", "", at(minute)).map(|_| approved = Some(minute)),
+                0 => exception.approve("grace", "", LONGEST, at(minute)).map(|_| approved = Some(minute)),
                 1 => exception.refuse("grace", "no", at(minute)).map(|_| ended = Some(minute)),
                 _ => exception.revoke("grace", "no", at(minute)).map(|_| ended = Some(minute)),
             };
@@ -250,7 +266,7 @@ fn a_device_is_told_of_its_own_exceptions_that_are_not_over_and_of_those_that_en
         let id = ExceptionId::from_random([number; 16]);
         let (mut exception, _) =
             Exception::requested(id, Request { covers, ..request(0, end) }, "ada", LONGEST, at(0)).unwrap();
-        exception.approve("grace", "", at(1)).unwrap();
+        exception.approve("grace", "", LONGEST, at(1)).unwrap();
         exception
     };
     let all = |exceptions: Vec<Exception>| {

@@ -159,9 +159,13 @@ pub(super) fn in_force(c: &Connection, known: u64) -> Result<Option<InForceExcep
     }
     let sql = format!("SELECT {COLUMNS} FROM exceptions WHERE approved_at IS NOT NULL ORDER BY id");
     let mut query = c.prepare_cached(&sql)?;
-    let approved: Vec<Exception> = query.query_map([], exception)?.collect::<Result<_, _>>()?;
-    let judged = |exception: Exception| exception.judged().map(|judged| (exception.request.covers, judged));
-    Ok(Some(InForceExceptions::new(newest, approved.into_iter().filter_map(judged))))
+    let mut all = Vec::new();
+    // One by one: their reasons are long, and nobody is judged by them.
+    for one in query.query_map([], exception)? {
+        let one = one?;
+        all.extend(one.judged().map(|judged| (one.request.covers, judged)));
+    }
+    Ok(Some(InForceExceptions::new(newest, all)))
 }
 
 /// The newest entry of the history; 0 if there is none.
