@@ -32,7 +32,7 @@ pub enum ExceptionCodeError {
     #[error("{0:?} is not a code: expected ten letters and digits, such as 4ZK7Q-9M2XD")]
     Form(String),
     /// One or more characters are not those that were shown.
-    #[error("{0:?} has a typing error: no code ends so")]
+    #[error("{0:?} has a typing error: compare it with what the device shows")]
     Check(String),
 }
 

@@ -176,7 +176,9 @@ fn the_settings_that_packages_install_are_understood() {
     let answer: serde_json::Value = serde_json::from_str(&checked.stdout).expect("JSON");
     // Only what nobody but the organisation can know is missing.
     let problems = answer["problems"].as_array().expect("problems");
-    assert!(problems.len() == 1 && problems[0].to_string().contains("server.url is not set"), "{answer:#}");
+    assert!(problems.len() == 1 && problems[0]["key"] == "server.url", "{answer:#}");
+    let message = problems[0]["message"].as_str().expect("a message");
+    assert!(message.starts_with("not set: "), "the key stands before it: {answer:#}");
     let uncommented = fs::read_to_string(&config).expect("the settings").replace("# url = ", "url = ");
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("agent.toml"), uncommented).expect("a file");

@@ -127,6 +127,23 @@ fn with_nothing_to_find_it_says_so_and_shows_that_the_approved_channel_is_missin
 }
 
 #[test]
+fn an_image_that_says_nothing_of_itself_has_no_empty_brackets() {
+    let (folder, port, root) = (folder(), Port::reserve(), Root::new());
+    for named in ["etc/hostname", "etc/os-release"] {
+        fs::remove_file(root.path().join(named)).expect("a file of the tree");
+    }
+    let output = Output::of(quickstart(&folder, &root, &port).arg("--once"));
+    assert_eq!(output.code, 0, "{output:#?}");
+    assert!(output.stdout.contains("\nDevice   -\n"), "{}", output.stdout);
+    let again = once(&folder, &root, &Port::reserve());
+    let (device, alert) = (again["device"]["id"].as_str(), again["alerts"][0]["id"].as_str());
+    let mut show = programs::server();
+    show.env("OFFCHANNEL_SERVER_DATA_DIR", data(&folder).join("server"));
+    let shown = Output::of(show.args(["alert", "show", alert.expect("an alert")])).stdout;
+    assert!(shown.contains(&format!("\nDevice  {}\n", device.expect("an id"))), "{shown}");
+}
+
+#[test]
 fn a_second_start_goes_on_with_the_same_folder() {
     let (folder, port) = (folder(), Port::reserve());
     let mut root = Root::new();

@@ -8,7 +8,7 @@ use super::columns::columns;
 use super::options::{ConfigArgs, Format, json};
 use super::{CliError, EXIT_CODES};
 use crate::client::trust;
-use crate::config::{Origin, Problem, Resolved, Setting, Severity, Written};
+use crate::config::{DEFAULT_PATH, Origin, Problem, Resolved, Setting, Severity, Written};
 
 /// Arguments of `check-config`.
 #[derive(Debug, Args)]
@@ -118,7 +118,8 @@ fn beyond_settings(resolved: &Resolved) -> Vec<Problem> {
     };
     let mut problems = Vec::new();
     if config.server.is_none() {
-        problems.push(error("server.url", CliError::NoServer.to_string()));
+        let where_to = format!("not set: write it into {DEFAULT_PATH}, or give --server-url");
+        problems.push(error("server.url", where_to));
     }
     if let Err(cause) = trust(config.ca_file.as_deref()) {
         problems

@@ -60,7 +60,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn io::Write, clock: &Clock) -> Result
     let viewer = Viewer::of(&host, &config.state_dir, &session);
     let words = Words::for_languages(&args.lang.or_of(&session));
     let record = view.record.as_ref();
-    let to = record.and_then(|record| record.enrolment.as_ref()).map(|enrolment| enrolment.server.as_str());
+    let to = view.sent_to();
     let last_sent = record.and_then(|record| record.sent.as_ref()).map(|sent| {
         let mut report = sent.report.clone();
         let of_others = viewer.narrow_report(&mut report);

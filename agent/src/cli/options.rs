@@ -73,7 +73,7 @@ impl ConfigArgs {
 /// In which language a command speaks.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LangArgs {
-    /// The language to speak, such as cy or en-GB [default: that of $LC_ALL, $LC_MESSAGES, $LANG, $LANGUAGE]
+    /// The language to speak, such as cy or en-GB [default: those of $LANGUAGE and of $LC_ALL, $LC_MESSAGES or $LANG]
     #[arg(long, value_name = "TAG")]
     lang: Option<Language>,
 }

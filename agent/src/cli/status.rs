@@ -118,7 +118,7 @@ fn status(view: &View, asked: &Asked<'_>) -> Status {
         language: asked.words.tag,
         enrolled: enrolment.is_some(),
         device_id: enrolment.map(|enrolment| enrolment.device_id.to_string()),
-        server: enrolment.map(|enrolment| enrolment.server.clone()),
+        server: view.collector().map(str::to_owned),
         policy,
         last_contact: record.and_then(|record| record.last_contact),
         revision: record.map_or(0, |record| record.revision),

@@ -31,6 +31,8 @@ pub struct View {
     pub record: Option<Record>,
     /// The policy in force.
     pub policy: Option<InForce>,
+    /// The collector that the settings name. The agent speaks to this one, wherever it was enrolled.
+    pub configured: Option<String>,
 }
 
 impl View {
@@ -56,6 +58,23 @@ impl View {
             (Some(bundle), Some(keys)) => Some(InForce::kept(&bundle, keys, 0).map_err(ViewError::Policy)?),
             _ => None,
         };
-        Ok(Self { record, policy })
+        Ok(Self { record, policy, configured: config.server.as_ref().map(ToString::to_string) })
+    }
+
+    /// The collector that the device reports to; `None` if it is not enrolled.
+    pub fn collector(&self) -> Option<&str> {
+        let enrolled_with = self.enrolled_with()?;
+        Some(self.configured.as_deref().unwrap_or(enrolled_with))
+    }
+
+    /// The collector that the last report was sent to; `None` if the address has changed since enrolment, for it may have been
+    /// sent to either.
+    pub fn sent_to(&self) -> Option<&str> {
+        self.enrolled_with().filter(|enrolled_with| self.collector() == Some(enrolled_with))
+    }
+
+    fn enrolled_with(&self) -> Option<&str> {
+        let enrolment = self.record.as_ref()?.enrolment.as_ref()?;
+        Some(&enrolment.server)
     }
 }

@@ -42,7 +42,7 @@ pub enum ServiceError {
     /// Another manager runs this system, or none: a container, for example.
     #[error(
         "systemd does not run this system: let what starts its services run `offchannel-agent run`, or give --root DIR to \
-         only write the files"
+         deal with the service's files below a folder and nothing else"
     )]
     NoSystemd,
     /// A package brought it.

@@ -259,7 +259,9 @@ impl Folder {
         match self.read(name)? {
             Read::Absent => Ok(None),
             Read::Found(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-                StateError::Read { path: self.path().join(name).display().to_string(), cause: error.into() }
+                let damage = format!("it is damaged, and is set aside when the agent starts ({error})");
+                let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, damage);
+                StateError::Read { path: self.path().join(name).display().to_string(), cause }
             }),
         }
     }
@@ -436,7 +438,11 @@ mod tests {
         let (_place, folder) = folder();
         assert!(matches!(folder.look(), Ok((None, None))));
         std::fs::write(folder.path().join(STATE), b"{").unwrap();
-        assert!(matches!(folder.look(), Err(StateError::Read { .. })));
+        let Err(StateError::Read { cause, .. }) = folder.look() else { panic!("a damaged file was read") };
+        assert!(
+            cause.to_string().starts_with("it is damaged, and is set aside when the agent starts"),
+            "{cause}"
+        );
         assert!(folder.path().join(STATE).exists());
     }
 }

@@ -102,7 +102,7 @@ fn a_notice_is_shown_once_for_a_finding_and_text_and_a_new_text_takes_its_place(
     for part in [
         "appname: 'Offchannel'",
         "summary: 'A message from IT'",
-        "body: 'Telegram is prohibited.\n&lt;b&gt;R&amp;D&lt;/b&gt; may not use it.\nNor may others.\nRemove Telegram. Use Microsoft Teams instead.'",
+        "body: 'Telegram is prohibited.\n&lt;b&gt;R&amp;D&lt;/b&gt; may not use it.\nNor may others.\nRemove Telegram. Use Microsoft Teams instead.\nTo ask for an exception: code ",
         "urgency: CRITICAL",
     ] {
         assert!(first.contains(part), "{part:?} not in {first}");

@@ -88,6 +88,11 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|c| if hidden(c) { '?' } else { c }).collect()
 }
 
+/// ` (text)`, or nothing if there is no text.
+pub fn in_brackets(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
 /// Prints one JSON document and a line break.
 ///
 /// # Errors

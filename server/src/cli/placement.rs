@@ -10,7 +10,7 @@ use offchannel_shared::label::{Label, LabelError};
 use serde::Serialize;
 
 use super::import::{ImportArgs, ProblemJson, differences, outcome, read};
-use super::output::{Format, counted, json, parse_person, printable};
+use super::output::{Format, counted, in_brackets, json, parse_person, printable};
 use super::view::{DeviceChangeJson, SCHEMA};
 use super::{CliError, EXIT_FAILED, EXIT_OK};
 use crate::app::App;
@@ -154,7 +154,7 @@ fn told(change: &DeviceChange, format: Format, out: &mut dyn Write) -> Result<()
 fn tell(changes: &[DeviceChange], out: &mut dyn Write) -> Result<(), CliError> {
     for change in changes {
         let told = differences(&change.differences);
-        writeln!(out, "changed  {} ({}): {told}", change.device, printable(&change.hostname))?;
+        writeln!(out, "changed  {}{}: {told}", change.device, in_brackets(&printable(&change.hostname)))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use offchannel_shared::device::Ownership;
 use offchannel_shared::inventory::{Grade, Health, Inventory};
 use offchannel_shared::label::Label;
 
-use super::output::{Table, counted, instant, printable};
+use super::output::{Table, counted, in_brackets, instant, printable};
 use super::unit::owner_of;
 use super::view::status_word;
 use crate::domain::device::Status;
@@ -24,10 +24,14 @@ use crate::service::DeviceView;
 /// Those of the output.
 pub fn device(out: &mut dyn Write, view: &DeviceView, in_force: &InForce) -> io::Result<()> {
     let device = &view.device;
-    let name = printable(&device.facts.hostname);
+    // An image may have none of them.
+    let name = match printable(&device.facts.hostname) {
+        name if name.is_empty() => "-".to_owned(),
+        name => name,
+    };
     let facts = [printable(&device.facts.os), printable(&device.facts.arch)];
     let known: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-    writeln!(out, "Device   {name} ({})", known.join(", "))?;
+    writeln!(out, "Device   {name}{}", in_brackets(&known.join(", ")))?;
     writeln!(out, "Id       {}", device.id)?;
     writeln!(out, "Key      {}, since {}", device.public_key.id(), instant(device.key_since()))?;
     writeln!(out, "Status   {} as of {}", status_word(view), instant(view.as_of))?;

@@ -87,7 +87,7 @@ fn view(rules: &str) -> View {
         policy: parse(&format!("schema = 1\nname = \"Corporate messaging\"\n{rules}")).unwrap().policy,
     };
     let catalogue = Arc::new(bundle.catalogue().unwrap());
-    View { record: Some(record), policy: Some(InForce { bundle, catalogue }) }
+    View { record: Some(record), policy: Some(InForce { bundle, catalogue }), configured: None }
 }
 
 fn shown(view: &View, viewer: &Viewer, languages: &[&str], hour: i64) -> String {
@@ -277,4 +277,15 @@ fn where_all_is_accepted_nobody_is_asked_to_do_anything() {
     let during = shown(&view, &alice(), &["en"], 6);
     assert!(during.contains("Nothing that is yours counts against the policy now."), "{during}");
     assert!(!during.contains("To ask for an exception"), "{during}");
+}
+
+#[test]
+fn the_collector_is_that_of_the_settings_once_they_name_another_than_at_enrolment() {
+    let mut view = view(POLICY);
+    view.configured = Some("https://moved.example".to_owned());
+    let text = shown(&view, &alice(), &["en"], 3);
+    assert!(text.contains("Collector     https://moved.example\n"), "{text}");
+    assert_eq!(view.sent_to(), None, "to which of the two it was sent is not known");
+    view.configured = Some("https://collector.example".to_owned());
+    assert_eq!(view.sent_to(), Some("https://collector.example"));
 }

@@ -10,7 +10,7 @@ use offchannel_shared::ids::AlertId;
 use serde::Serialize;
 
 use self::which::Which;
-use super::output::{Format, Table, counted, instant, json, printable};
+use super::output::{Format, Table, counted, in_brackets, instant, json, printable};
 use super::view::{EventJson, ListedAlertJson, SCHEMA};
 use super::{CliError, EXIT_OK};
 use crate::app::App;
@@ -128,7 +128,7 @@ async fn show(id: &AlertId, format: Format, app: &App, out: &mut dyn Write) -> R
             match &alert.about {
                 About::Device(device) => {
                     let host = printable(view.hostname.as_deref().unwrap_or_default());
-                    writeln!(out, "Device  {device} ({host})")?;
+                    writeln!(out, "Device  {device}{}", in_brackets(&host))?;
                 }
                 About::Unit(unit) => writeln!(out, "Unit    {unit}")?,
                 About::Exception(id) => writeln!(out, "About   {id}: see `exception show`")?,
