@@ -198,7 +198,10 @@ async fn listed(store: Arc<dyn Store>) {
     claimed.attempted(Attempt::Delivered, at(21), 0.0);
     store.finish_delivery(claimed, "a").await.unwrap();
     let list = async |states: &[DeliveryState], limit| {
-        ids(&store.deliveries(DeliveryFilter { states: states.to_vec(), limit, channel: None }).await.unwrap())
+        ids(&store
+            .deliveries(DeliveryFilter { states: states.to_vec(), limit, channel: None })
+            .await
+            .unwrap())
     };
     assert_eq!(list(&[], 0).await, [id(1), id(3), id(2)]);
     assert_eq!(list(&[], 2).await, [id(1), id(3)]);
