@@ -342,7 +342,14 @@ async fn summary(args: SummaryArgs, app: &App, out: &mut dyn Write) -> Result<()
             json(out, &Summary { schema: SCHEMA, counts: tallies.iter().map(TallyJson::from).collect() })?;
         }
         SheetFormat::Csv => csv(out, &TALLY_HEAD, rows)?,
-        SheetFormat::Table if tallies.is_empty() => writeln!(out, "No breaches.")?,
+        SheetFormat::Table if tallies.is_empty() => {
+            let of = match by {
+                By::Unit => "in any unit",
+                By::Person => "of anybody who is known",
+                By::Device => "on any device",
+            };
+            writeln!(out, "No breaches {of}.")?;
+        }
         SheetFormat::Table => table(out, &TALLY_HEAD, rows)?,
     }
     Ok(())
