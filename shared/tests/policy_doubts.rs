@@ -222,18 +222,12 @@ fn judged(policy: &Policy, one: &mut dyn FnMut(&str, &Judge<'_>)) {
     let others = ["zapzap", "element"];
     for platform in Platform::ALL {
         for ownership in Ownership::ALL {
-            let places: [(&[&str], &[&str]); 9] = [
-                (&[], &[]),
-                (&["sales"], &[]),
-                (&["legal"], &[]),
-                (&["legal", "sales"], &[]),
-                (&["elsewhere"], &[]),
-                (&[], &["kiosk"]),
-                (&["sales"], &["kiosk"]),
-                (&["legal"], &["site=leeds"]),
-                (&["sales"], &["site=leeds", "kiosk"]),
-            ];
-            for (units, labels) in places {
+            let units: [&[&str]; 5] = [&[], &["sales"], &["legal"], &["legal", "sales"], &["elsewhere"]];
+            let labels: [&[&str]; 4] = [&[], &["kiosk"], &["site=leeds"], &["site=leeds", "kiosk"]];
+            // Each with each: a rule may ask for any of both.
+            for (units, labels) in
+                units.iter().flat_map(|units| labels.iter().map(move |labels| (units, labels)))
+            {
                 let placement = Placement {
                     ownership,
                     units: units.iter().map(|unit| unit.parse().unwrap()).collect(),
